@@ -1,0 +1,159 @@
+#include "core/app/admin.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "core/chain/problem.hpp"
+#include "core/exchange/exchange.hpp"
+#include "core/exchange/target.hpp"
+
+namespace bulkhead::app {
+
+using config::Json;
+using exchange::Exchange;
+
+
+namespace {
+
+std::string_view health_name(int32_t state) {
+  switch (state) {
+    case BH_STARTING: return "starting";
+    case BH_READY: return "ready";
+    case BH_DEGRADED: return "degraded";
+    default: return "failed";
+  }
+}
+
+bh_flow answer(bh_exchange* ex, const Json& body) {
+  Exchange::of(ex)->answer(200, "application/json", body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n", {});
+  return BH_DONE;
+}
+
+std::string_view keep_segment(void* /*context*/, std::string_view segment) { return segment; }
+
+Json hook_entry(std::string_view phase, const chain::StepRef& step, std::string_view reason) {
+  return {{"phase", phase}, {"plugin", step.owner->id}, {"blocking", step.blocking}, {"reason", reason}};
+}
+
+}  // namespace
+
+Json describe_plugins(const plugins::Manager& manager) {
+  Json list = Json::array();
+  for (const auto& plugin : manager.instances()) {
+    const auto health = plugin->health();
+    const bh_plugin& d = plugin->descriptor();
+    Json grants = Json::array();
+    for (size_t i = 0; i < d.grant_count; ++i) grants.push_back(view(d.grants[i]));
+    list.push_back({{"id", plugin->id()}, {"plugin", view(d.id)}, {"version", view(d.version)}, {"summary", view(d.summary)},
+                    {"file", plugin->file()}, {"health", health_name(health.state)}, {"why", health.why},
+                    {"routes", plugin->routes().size()}, {"hooks", plugin->hooks().size()}, {"grants", grants}});
+  }
+  return list;
+}
+
+Json describe_routes(const chain::Table& table) {
+  Json list = Json::array();
+  for (const chain::Route& route : table.routes) {
+    const Json operation = Json::parse(route.operation, nullptr, false);
+    list.push_back({{"method", route.method}, {"path", route.pattern}, {"plugin", route.step.owner->id},
+                    {"scope", route.scope}, {"blocking", route.step.blocking},
+                    {"summary", operation.is_object() ? operation.value("summary", "") : ""}});
+  }
+  return list;
+}
+
+Json describe_chain(const chain::Table& table, std::string_view path) {
+  const chain::Endpoint* endpoint = nullptr;
+  if (!path.empty()) {
+    bh_pair params[16];
+    size_t count = 0;
+    endpoint = table.router.match(path, params, &count, keep_segment, nullptr);
+    if (endpoint == nullptr) return nullptr;
+  }
+  Json list = Json::array();
+  auto add_routes = [&] {
+    if (endpoint == nullptr) return;
+    for (const auto& [method, plan] : endpoint->methods) {
+      Json entry = hook_entry("step", plan->route->step, "the route " + method + " " + endpoint->pattern);
+      entry["route"] = method + " " + endpoint->pattern;
+      list.push_back(std::move(entry));
+    }
+  };
+  bool step_shown = false;
+  for (size_t i = 0; i < table.hooks.size(); ++i) {
+    const chain::Hook& hook = table.hooks[i];
+    if (endpoint != nullptr && !chain::glob_match(hook.routes, endpoint->pattern)) continue;
+    if (hook.phase >= BH_RESPOND && !step_shown) {
+      add_routes();
+      step_shown = true;
+    }
+    Json entry = hook_entry(chain::phase_name(hook.phase), hook.step, table.hook_reasons[i]);
+    if (!hook.routes.empty()) entry["routes"] = hook.routes;
+    list.push_back(std::move(entry));
+  }
+  if (!step_shown) add_routes();
+  return list;
+}
+
+bh_flow Admin::plugins(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
+  return answer(ex, describe_plugins(static_cast<Admin*>(self)->manager_));
+}
+
+bh_flow Admin::routes(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
+  return answer(ex, describe_routes(*static_cast<Admin*>(self)->manager_.table()));
+}
+
+// ?path=/people/1 shows the chain of one path.
+bh_flow Admin::chain(void* self, bh_exchange* ex, const bh_request* rq, bh_error* /*err*/) {
+  std::string path;
+  const std::string_view query = view(rq->query);
+  if (query.starts_with("path=")) {
+    path.resize(query.size() - 5);
+    path.resize(exchange::percent_decode(query.substr(5), path.data()));
+  }
+  const Json list = describe_chain(*static_cast<Admin*>(self)->manager_.table(), path);
+  if (!list.is_null()) return answer(ex, list);
+  chain::answer_problem(*Exchange::of(ex), 404, "No route matches " + path + ".");
+  return BH_DONE;
+}
+
+bh_flow Admin::show_log(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
+  const telemetry::Log& log = static_cast<Admin*>(self)->log_;
+  return answer(ex, {{"level", telemetry::level_name(log.level())}, {"dropped", log.dropped()}});
+}
+
+bh_flow Admin::set_log(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err) {
+  telemetry::Log& log = static_cast<Admin*>(self)->log_;
+  const Json body = Json::parse(view(rq->body), nullptr, false);
+  telemetry::Level level{};
+  if (!body.is_object() || !body.contains("level") || !body["level"].is_string() ||
+      !telemetry::parse_level(body["level"].get<std::string>(), &level)) {
+    std::strncpy(err->message, "Send {\"level\": \"trace|debug|info|warn|error\"}.", sizeof err->message - 1);
+    return BH_E_INVALID;
+  }
+  log.set_level(level);
+  log.write(telemetry::Level::kWarn, "log level changed", {{"log_level", telemetry::level_name(level)}});
+  return show_log(self, ex, rq, err);
+}
+
+std::shared_ptr<const chain::Table> Admin::table() {
+  bulkhead::chain::TableInput input;
+  input.plugin_order = {owner_.id};
+  input.order_reasons = {"by id"};
+  auto add = [&](const char* method, const char* pattern, bh_step step) {
+    bulkhead::chain::Route route;
+    route.method = method;
+    route.pattern = pattern;
+    route.step = {step, this, &owner_, false};
+    input.routes.push_back(std::move(route));
+  };
+  add("GET", "/_host/plugins", &Admin::plugins);
+  add("GET", "/_host/routes", &Admin::routes);
+  add("GET", "/_host/chain", &Admin::chain);
+  add("GET", "/_host/log", &Admin::show_log);
+  add("POST", "/_host/log", &Admin::set_log);
+  std::string error;
+  return bulkhead::chain::build_table(std::move(input), 1, &error);
+}
+
+}  // namespace bulkhead::app

@@ -1,0 +1,59 @@
+// Host: the parts wired together, for serving and for commands that only look.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/app/admin.hpp"
+#include "core/chain/runner.hpp"
+#include "core/config/model.hpp"
+#include "core/http/server.hpp"
+#include "core/plugins/manager.hpp"
+#include "core/runtime/executor.hpp"
+#include "core/runtime/timers.hpp"
+#include "core/telemetry/log.hpp"
+#include "core/telemetry/metrics.hpp"
+#include "core/telemetry/tracing.hpp"
+
+namespace bulkhead::app {
+
+class Host {
+ public:
+  // Reads the configuration; what is wrong is in errors(), one line each.
+  explicit Host(const std::string& config_file);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  const std::vector<std::string>& errors() const { return errors_; }
+  const config::Config& config() const { return config_; }
+  plugins::Manager& manager() { return *manager_; }
+
+  // Each false with errors() where it fails, with nothing left half-started.
+  bool create_plugins();  // and the table of their routes, for commands that look
+  bool start_plugins();
+  // Binds, starts the plugins, serves until SIGTERM or SIGINT, drains. Signals must be blocked. Exit status.
+  int serve();
+
+ private:
+  bool fail(const std::vector<config::Issue>& issues);
+  void wait_for_stop();
+
+  config::Document document_;
+  config::Config config_;
+  std::vector<std::string> errors_;
+  std::unique_ptr<telemetry::Log> log_;
+  telemetry::Metrics metrics_;
+  telemetry::Tracing tracing_;
+  plugins::Services services_;
+  std::unique_ptr<runtime::Executor> executor_;
+  std::unique_ptr<runtime::Timers> timers_;
+  std::unique_ptr<plugins::Environment> environment_;
+  std::unique_ptr<plugins::Manager> manager_;
+  std::unique_ptr<chain::Runner> runner_, admin_runner_;
+  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace bulkhead::app

@@ -1,0 +1,90 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "core/app/commands.hpp"
+
+namespace {
+
+// Before the first thread: signals are waited for in one place, a broken pipe is an error code.
+void set_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+int run(int argc, char** argv) {
+  namespace app = bulkhead::app;
+  CLI::App cli{"Bulkhead: an API host whose every capability is a plugin."};
+  cli.require_subcommand(1);
+  cli.failure_message(CLI::FailureMessage::help);
+  std::string config = "configs/titanic.yaml", path, file, id;
+  std::vector<std::string> words;
+  bool json = false;
+  auto with_config = [&](CLI::App* command) { command->add_option("config", config, "Configuration file")->capture_default_str(); };
+  auto with_json = [&](CLI::App* command) { command->add_flag("--json", json, "Print JSON"); };
+
+  auto* serve = cli.add_subcommand("serve", "Serve until SIGTERM or SIGINT; SIGUSR1 reopens the log file.");
+  with_config(serve);
+  serve->footer("Example: bulkhead serve configs/titanic.yaml");
+  auto* check = cli.add_subcommand("check", "Load and validate everything without serving.");
+  with_config(check);
+  with_json(check);
+  check->footer("Example: bulkhead check configs/titanic.yaml");
+  auto* plugins = cli.add_subcommand("plugins", "List the enabled plugins.");
+  with_config(plugins);
+  with_json(plugins);
+  plugins->footer("Example: bulkhead plugins configs/titanic.yaml");
+  auto* routes = cli.add_subcommand("routes", "List the routes.");
+  with_config(routes);
+  with_json(routes);
+  routes->footer("Example: bulkhead routes --json configs/titanic.yaml");
+  auto* chain = cli.add_subcommand("chain", "Show which plugins a request of PATH passes, in order, and why.");
+  chain->add_option("path", path, "Path of a request")->required();
+  chain->add_option("-c,--config", config, "Configuration file")->capture_default_str();
+  with_json(chain);
+  chain->footer("Example: bulkhead chain /people");
+  auto* inspect = cli.add_subcommand("inspect", "Describe a plugin file.");
+  inspect->add_option("file", file, "Shared library")->required();
+  with_json(inspect);
+  inspect->footer("Example: bulkhead inspect build/release/lib/bulkhead/people.so");
+  auto* command = cli.add_subcommand("run", "Run a plugin's own command; without one, list them.");
+  command->add_option("-c,--config", config, "Configuration file")->capture_default_str();
+  command->add_option("id", id, "Plugin")->required();
+  command->add_option("words", words, "Command and its arguments");
+  command->prefix_command(false);
+  command->footer("Example: bulkhead run people import passengers.csv");
+  auto* version = cli.add_subcommand("version", "Print the version.");
+  with_json(version);
+  version->footer("Example: bulkhead version --json");
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? 0 : 2;
+  }
+  if (*serve) return app::serve(config);
+  if (*check) return app::check(config, json);
+  if (*plugins) return app::list_plugins(config, json);
+  if (*routes) return app::list_routes(config, json);
+  if (*chain) return app::show_chain(config, path, json);
+  if (*inspect) return app::inspect(file, json);
+  if (*command) return app::run_command(config, id, words);
+  return app::show_version(json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  set_signals();
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "bulkhead: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,386 @@
+#include "core/chain/runner.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "core/chain/problem.hpp"
+#include "bulkhead/status.hpp"
+#include "core/exchange/target.hpp"
+#include "core/runtime/clock.hpp"
+#include "core/telemetry/frame.hpp"
+
+namespace bulkhead::chain {
+
+using exchange::Stage;
+using exchange::Waiting;
+
+namespace {
+
+std::string_view stage_name(Stage stage) {
+  switch (stage) {
+    case Stage::kReceive: return "RECEIVE";
+    case Stage::kAdmit: return "ADMIT..AUTHORIZE";
+    case Stage::kPrepare: return "PREPARE";
+    case Stage::kStep: return "step";
+    case Stage::kRespond: return "RESPOND";
+    case Stage::kComplete: return "COMPLETE";
+    default: return "";
+  }
+}
+
+// The request as this plugin may see it.
+const bh_request* request_for(exchange::Exchange& ex, const Owner& owner) {
+  const unsigned hide = (ex.has_authorization && !owner.sees_authorization ? 1u : 0u) |
+                        (ex.has_cookie && !owner.sees_cookie ? 2u : 0u);
+  if (hide == 0) return &ex.request;
+  auto& variant = ex.blanked[hide - 1];
+  if (!variant.made) {
+    variant.request = ex.request;
+    variant.headers = ex.headers;
+    for (bh_pair& header : variant.headers)
+      if (((hide & 1) != 0 && view(header.name) == "authorization") || ((hide & 2) != 0 && view(header.name) == "cookie"))
+        header.value = str("");
+    variant.request.headers = variant.headers.data();
+    variant.made = true;
+  } else if (variant.request.route.ptr != ex.request.route.ptr || variant.request.body.ptr != ex.request.body.ptr) {
+    variant.request.route = ex.request.route;
+    variant.request.params = ex.request.params;
+    variant.request.param_count = ex.request.param_count;
+    variant.request.body = ex.request.body;
+  }
+  return &variant.request;
+}
+
+bh_flow call(exchange::Exchange& ex, const StepRef& step, const bh_request* rq, std::string_view name, bh_error* err) {
+  const telemetry::FrameScope frame({step.owner->id, name, view(rq->route), view(rq->id)});
+  const exchange::Exchange::StepScope scope(ex);
+  err->size = sizeof *err;
+  err->code = BH_OK;
+  err->message[0] = '\0';
+  return step.run(step.self, ex.handle(), rq, err);
+}
+
+std::string_view decode_segment(void* context, std::string_view segment) {
+  auto& ex = *static_cast<exchange::Exchange*>(context);
+  char* out = ex.allocate(segment.size());
+  return {out, exchange::percent_decode(segment, out)};
+}
+
+bool has_scope(std::string_view scopes, std::string_view wanted) {
+  while (!scopes.empty()) {
+    const size_t space = scopes.find(' ');
+    if (scopes.substr(0, space) == wanted) return true;
+    if (space == std::string_view::npos) return false;
+    scopes.remove_prefix(space + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
+void Runner::publish(std::shared_ptr<const Table> table) {
+  const std::lock_guard lock(mutex_);
+  table_ = std::move(table);
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+std::shared_ptr<const Table> Runner::table() const {
+  const std::lock_guard lock(mutex_);
+  return table_;
+}
+
+void Runner::enter(Exchange& ex, Stage stage) {
+  ex.stage = stage;
+  ex.position = 0;
+}
+
+void Runner::begin(Exchange& ex) {
+  enter(ex, Stage::kReceive);
+  advance(ex);
+}
+
+void Runner::refuse(Exchange& ex, int status, std::string_view detail) {
+  answer_problem(ex, status, detail);
+  ex.waiting = Waiting::kNo;
+  ++ex.executor_ticket;
+  ex.keep_alive = false;
+  advance(ex);
+}
+
+void Runner::suspend(Exchange& ex, Waiting waiting) {
+  ex.waiting = waiting;
+  if (!ex.armed() && ex.stage < Stage::kRespond)
+    ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms != 0 ? ex.timeout_ms : settings_.request_timeout_ms);
+}
+
+void Runner::fail(Exchange& ex, std::string_view what) {
+  report_(ex, ex.current, what);
+  answer_problem(ex, 500, "The server failed to answer this request. The log has the reason under this id.", ex.current);
+}
+
+// True when the exchange may go on; false while what it waits for has not come.
+bool Runner::take_result(Exchange& ex) {
+  if (ex.waiting == Waiting::kExecutor) {
+    const uint64_t result = ex.executor_result.load(std::memory_order_acquire);
+    if (static_cast<uint32_t>(result >> 32) != ex.executor_ticket.load(std::memory_order_relaxed)) return false;
+    ex.waiting = Waiting::kNo;
+    return settle(ex, static_cast<bh_flow>(static_cast<uint32_t>(result)), ex.executor_error()) != Outcome::kSuspended;
+  }
+  const bool answering = ex.stage < Stage::kRespond;
+  if (ex.resumed.exchange(false, std::memory_order_acq_rel)) {
+    ex.waiting = Waiting::kNo;
+    if (!answering || ex.open()) ++ex.position;
+    if (ex.stage == Stage::kStep && ex.open()) fail(ex, "resumed its step instead of answering it");
+    return true;
+  }
+  if (answering && ex.answered()) {
+    ex.waiting = Waiting::kNo;
+    return true;
+  }
+  if (ex.holds() == 0 && (!answering || ex.open())) {
+    ex.waiting = Waiting::kNo;
+    if (answering)
+      fail(ex, "let go of the exchange without an answer");
+    else
+      ++ex.position;
+    return true;
+  }
+  return false;
+}
+
+Runner::Outcome Runner::settle(Exchange& ex, bh_flow flow, const bh_error& err) {
+  const bool answering = ex.stage < Stage::kRespond;
+  if (answering && ex.answered()) return Outcome::kAnswered;
+  if (flow == BH_PENDING && ex.stage != Stage::kComplete) {
+    suspend(ex, Waiting::kPlugin);
+    if (!take_result(ex)) return Outcome::kSuspended;
+    return answering && ex.answered() ? Outcome::kAnswered : Outcome::kNext;
+  }
+  if (!answering) {  // RESPOND, COMPLETE: a failing hook is reported, the answer goes out
+    if (flow < 0) report_(ex, ex.current, err.message[0] != '\0' ? err.message : "hook failed");
+    ++ex.position;
+    return Outcome::kNext;
+  }
+  if (flow == BH_NEXT && ex.stage != Stage::kStep) {
+    ++ex.position;
+    return Outcome::kNext;
+  }
+  if (flow < 0) {
+    const int status = http_status(flow);
+    if (status == 500)
+      fail(ex, err.message[0] != '\0' ? err.message : "step failed without a message");
+    else
+      answer_problem(ex, status, err.message, ex.current);
+  } else {
+    fail(ex, flow == BH_DONE ? "returned BH_DONE without an answer" : "did not answer");
+  }
+  return Outcome::kAnswered;
+}
+
+void Runner::run_blocking(const runtime::Task& task) {
+  auto& ex = *static_cast<Exchange*>(task.a);
+  const auto& step = *static_cast<const StepRef*>(task.b);
+  const auto ticket = static_cast<uint32_t>(task.d);
+  if (ex.executor_ticket.load(std::memory_order_acquire) == ticket) {
+    bh_error err{};
+    const bh_flow flow = call(ex, step, static_cast<const bh_request*>(task.c), "blocking", &err);
+    uint64_t seen = ex.executor_result.load(std::memory_order_acquire);
+    const uint64_t mine = (uint64_t{ticket} << 32) | static_cast<uint32_t>(flow);
+    if (flow < 0) ex.set_executor_error(err);
+    while (static_cast<uint32_t>(seen >> 32) < ticket &&
+           !ex.executor_result.compare_exchange_weak(seen, mine, std::memory_order_acq_rel)) {
+    }
+    ex.wake();
+  }
+  ex.unref();
+}
+
+Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
+  ex.current = step.owner->id;
+  const bh_request* rq = request_for(ex, *step.owner);
+  if (step.blocking) {
+    const bool force = ex.stage >= Stage::kRespond;
+    const uint32_t ticket = ++ex.executor_ticket;
+    ex.ref();
+    suspend(ex, Waiting::kExecutor);
+    if (executor_.submit({run_blocking, &ex, &step, rq, ticket}, force)) return Outcome::kSuspended;
+    ex.unref();
+    ex.waiting = Waiting::kNo;
+    if (force) {
+      ++ex.position;
+      return Outcome::kNext;
+    }
+    answer_problem(ex, 503, "The server is busy. Try again in a moment.");
+    return Outcome::kAnswered;
+  }
+  bh_error err;
+  const bh_flow flow = call(ex, step, rq, stage_name(ex.stage), &err);
+  return settle(ex, flow, err);
+}
+
+Runner::Outcome Runner::run_steps(Exchange& ex, const std::vector<StepRef>& steps) {
+  while (ex.position < steps.size()) {
+    const Outcome outcome = run_step(ex, steps[ex.position]);
+    if (outcome != Outcome::kNext) return outcome;
+  }
+  return Outcome::kNext;
+}
+
+void Runner::route(Exchange& ex) {
+  size_t count = 0;
+  const Endpoint* endpoint = ex.table->router.match(ex.match_path, ex.params, &count, decode_segment, &ex);
+  const std::string_view method = view(ex.request.method);
+  if (endpoint != nullptr) {
+    ex.plan = endpoint->find(method);
+    if (ex.plan == nullptr && method == "HEAD") ex.plan = endpoint->find("GET");
+  }
+  if (ex.plan == nullptr) {
+    ex.plan = &ex.table->unmatched;
+    ex.endpoint = endpoint;
+    return;
+  }
+  ex.request.route = str(endpoint->pattern);
+  ex.request.params = ex.params.data();
+  ex.request.param_count = count;
+  ex.timeout_ms = ex.plan->route->timeout_ms;
+  if (ex.timeout_ms != 0) ex.request.deadline_ns = ex.request.received_ns + uint64_t{ex.timeout_ms} * 1'000'000;
+}
+
+// The host's own check of the route's scope, after the AUTHORIZE hooks.
+bool Runner::authorize(Exchange& ex) {
+  const std::string& scope = ex.plan->route->scope;
+  if (scope.empty() || !settings_.enforce_scopes) return true;
+  std::string_view subject, scopes;
+  if (!ex.get("identity.subject", &subject)) {
+    answer_problem(ex, 401, "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.");
+    return false;
+  }
+  ex.get("identity.scopes", &scopes);
+  if (has_scope(scopes, scope)) return true;
+  answer_problem(ex, 403, "This operation needs the scope '" + scope + "'.");
+  return false;
+}
+
+namespace {
+
+// What the host itself says where no route's step runs.
+void answer_unmatched(exchange::Exchange& ex) {
+  const std::string_view method = view(ex.request.method);
+  const Endpoint* endpoint = ex.endpoint;
+  if (method == "OPTIONS" && (endpoint != nullptr || view(ex.request.target) == "*")) {
+    const bh_pair allow{str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow) : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
+    ex.answer(204, {}, {}, {}, &allow, 1);
+  } else if (!exchange::known_method(method)) {
+    answer_problem(ex, 501, "The method " + std::string(method) + " is not implemented.");
+  } else if (endpoint == nullptr) {
+    answer_problem(ex, 404, "Nothing is served at this path. /openapi.json lists what is.");
+  } else {
+    answer_problem(ex, 405, "This path takes " + endpoint->allow + ".", {}, endpoint->allow);
+  }
+}
+
+}  // namespace
+
+void Runner::advance(Exchange& ex) {
+  while (true) {
+    if (ex.waiting != Waiting::kNo && !take_result(ex)) return;
+    if (ex.stage < Stage::kRespond && ex.answered()) {
+      if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
+      if (ex.armed()) ex.home().deadlines().disarm(ex);
+      ex.apply_edits();
+      enter(ex, Stage::kRespond);
+    } else if (ex.stage < Stage::kRespond && !ex.open()) {
+      ex.waiting = Waiting::kPlugin;  // another thread is writing the answer this moment; it wakes us
+      if (!ex.answered()) return;
+      continue;
+    }
+    switch (ex.stage) {
+      case Stage::kReceive:
+        if (const Outcome outcome = run_steps(ex, ex.table->receive); outcome == Outcome::kSuspended) return;
+        else if (outcome == Outcome::kAnswered) continue;
+        route(ex);
+        enter(ex, Stage::kAdmit);
+        continue;
+      case Stage::kAdmit:
+        if (const Outcome outcome = run_steps(ex, ex.plan->admit); outcome == Outcome::kSuspended) return;
+        else if (outcome == Outcome::kAnswered) continue;
+        if (ex.plan->route == nullptr) {
+          answer_unmatched(ex);
+          continue;
+        }
+        if (!authorize(ex)) continue;
+        enter(ex, Stage::kBody);
+        if (!ex.body_complete) {
+          suspend(ex, Waiting::kNo);
+          ex.channel->body_wanted(ex);
+          return;
+        }
+        enter(ex, Stage::kPrepare);
+        continue;
+      case Stage::kBody:
+        return;
+      case Stage::kPrepare:
+        if (const Outcome outcome = run_steps(ex, ex.plan->prepare); outcome == Outcome::kSuspended) return;
+        else if (outcome == Outcome::kAnswered) continue;
+        enter(ex, Stage::kStep);
+        continue;
+      case Stage::kStep:
+        if (run_step(ex, ex.plan->route->step) == Outcome::kSuspended) return;
+        continue;
+      case Stage::kRespond:
+        if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
+        enter(ex, Stage::kWriting);
+        ex.channel->answer_ready(ex);
+        return;
+      case Stage::kWriting:
+        return;
+      case Stage::kComplete:
+        if (run_steps(ex, ex.plan->complete) == Outcome::kSuspended) return;
+        enter(ex, Stage::kEnded);
+        return;
+      case Stage::kEnded:
+        return;
+    }
+  }
+}
+
+void Runner::body_arrived(Exchange& ex) {
+  if (ex.stage != Stage::kBody) return;
+  enter(ex, Stage::kPrepare);
+  advance(ex);
+}
+
+void Runner::timed_out(Exchange& ex) {
+  if (ex.stage >= Stage::kRespond) return;
+  if (!answer_problem(ex, 504, "No answer within the time this request may take.", ex.current)) return;
+  ex.end_life();
+  ex.timed_out = true;
+  ex.waiting = Waiting::kNo;
+  ++ex.executor_ticket;
+  advance(ex);
+}
+
+void Runner::written(Exchange& ex) {
+  ex.end_life();
+  ex.channel = nullptr;
+  ex.finished_ns = runtime::now_ns();
+  ex.run_end_callbacks();
+  enter(ex, Stage::kComplete);
+  advance(ex);
+}
+
+void Runner::abandoned(Exchange& ex) {
+  ex.channel = nullptr;
+  ex.aborted = true;
+  ex.close();
+  if (ex.armed()) ex.home().deadlines().disarm(ex);
+  ex.waiting = Waiting::kNo;
+  ++ex.executor_ticket;
+  if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
+  ex.finished_ns = runtime::now_ns();
+  ex.run_end_callbacks();
+  enter(ex, Stage::kComplete);
+  advance(ex);
+}
+
+}  // namespace bulkhead::chain

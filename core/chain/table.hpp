@@ -1,0 +1,73 @@
+// Table: everything one generation answers with. Immutable once built; each
+// exchange keeps the table it began with.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bulkhead/plugin.h"
+#include "core/chain/router.hpp"
+
+namespace bulkhead::chain {
+
+// The plugin instance a step belongs to.
+struct Owner {
+  std::string id;
+  bool sees_authorization = false;
+  bool sees_cookie = false;
+};
+
+struct StepRef {
+  bh_step run = nullptr;
+  void* self = nullptr;
+  const Owner* owner = nullptr;
+  bool blocking = false;
+};
+
+struct Route {
+  std::string method, pattern, operation, scope;
+  StepRef step;
+  uint64_t max_body = 0;
+  uint32_t timeout_ms = 0;
+};
+
+struct Hook {
+  uint32_t phase = 0;
+  std::string routes;  // glob
+  StepRef step;
+};
+
+// The steps of one route, as flat arrays in the order they run.
+struct Plan {
+  const Route* route = nullptr;  // null: nothing matched
+  std::vector<StepRef> admit;    // ADMIT, AUTHENTICATE, AUTHORIZE
+  std::vector<StepRef> prepare, respond, complete;
+};
+
+struct Table {
+  std::deque<Route> routes;
+  std::deque<Plan> plans;
+  std::vector<Hook> hooks;               // in order of phase, then of plugins
+  std::vector<std::string> hook_reasons; // why each hook is where it is
+  std::vector<StepRef> receive;
+  Plan unmatched;                        // 404, 405, OPTIONS: hooks without a glob
+  Router router;
+  uint64_t generation = 0;
+};
+
+struct TableInput {
+  std::vector<Route> routes;
+  std::vector<Hook> hooks;
+  std::vector<std::string> plugin_order, order_reasons;
+};
+
+// Null and `error` where two routes collide or a pattern is malformed.
+std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, std::string* error);
+
+std::string_view phase_name(uint32_t phase);
+
+}  // namespace bulkhead::chain

@@ -1,0 +1,182 @@
+#include "core/config/document.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace bulkhead::config {
+
+namespace {
+
+Json plain_scalar(const std::string& text) {
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
+  if (text == "true" || text == "True" || text == "TRUE") return true;
+  if (text == "false" || text == "False" || text == "FALSE") return false;
+  int64_t integer = 0;
+  const char* end = text.data() + text.size();
+  if (const auto [at, error] = std::from_chars(text.data(), end, integer); error == std::errc() && at == end) return integer;
+  double real = 0;
+  if (const auto [at, error] = std::from_chars(text.data(), end, real); error == std::errc() && at == end) return real;
+  return text;
+}
+
+bool name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+
+// Empty on success, else what is wrong.
+std::string interpolate(const std::string& text, std::string* out) {
+  out->clear();
+  for (size_t i = 0; i < text.size();) {
+    if (text.compare(i, 3, "$${") == 0) {
+      *out += "${";
+      i += 3;
+      continue;
+    }
+    if (text.compare(i, 2, "${") != 0) {
+      *out += text[i++];
+      continue;
+    }
+    size_t end = i + 2;
+    while (end < text.size() && name_char(text[end])) ++end;
+    const std::string name = text.substr(i + 2, end - i - 2);
+    const size_t close = text.find('}', end);
+    const bool has_default = text.compare(end, 2, ":-") == 0;
+    if (name.empty() || close == std::string::npos || (!has_default && end != close))
+      return "'" + text.substr(i) + "' is not ${NAME} or ${NAME:-default}";
+    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing changes the environment
+    if (value != nullptr && (*value != '\0' || !has_default))
+      *out += value;
+    else if (has_default)
+      *out += text.substr(end + 2, close - end - 2);
+    else
+      return "the environment variable " + name + " is not set; set it, or write ${" + name + ":-default}";
+    i = close + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string pointer_token(std::string_view key) {
+  std::string token;
+  for (const char c : key) {
+    if (c == '~')
+      token += "~0";
+    else if (c == '/')
+      token += "~1";
+    else
+      token += c;
+  }
+  return token;
+}
+
+std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    std::vector<size_t> row(candidate.size() + 1);
+    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= name.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i;
+      for (size_t j = 1; j < row.size(); ++j) {
+        const size_t change = diagonal + (name[i - 1] == candidate[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+class Reader {
+ public:
+  explicit Reader(Document& document) : document_(document) {}
+
+  Json read(const YAML::Node& node, const std::string& pointer) {
+    const YAML::Mark mark = node.Mark();
+    document_.marks_[pointer] = {mark.line + 1, mark.column + 1};
+    switch (node.Type()) {
+      case YAML::NodeType::Scalar: return scalar(node, pointer);
+      case YAML::NodeType::Sequence: {
+        Json list = Json::array();
+        for (size_t i = 0; i < node.size(); ++i) list.push_back(read(node[i], pointer + "/" + std::to_string(i)));
+        return list;
+      }
+      case YAML::NodeType::Map: {
+        Json map = Json::object();
+        for (const auto& entry : node) {
+          const std::string key = entry.first.Scalar();
+          const std::string at = pointer + "/" + pointer_token(key);
+          if (map.contains(key)) {
+            document_.marks_[at] = {entry.first.Mark().line + 1, entry.first.Mark().column + 1};
+            document_.issues_.push_back({at, "the key '" + key + "' is given twice; keep one"});
+            continue;
+          }
+          map[key] = read(entry.second, at);
+          document_.marks_[at] = {entry.first.Mark().line + 1, entry.first.Mark().column + 1};
+        }
+        return map;
+      }
+      default: return nullptr;
+    }
+  }
+
+ private:
+  Json scalar(const YAML::Node& node, const std::string& pointer) {
+    std::string text;
+    if (const std::string wrong = interpolate(node.Scalar(), &text); !wrong.empty()) {
+      document_.issues_.push_back({pointer, wrong});
+      return nullptr;
+    }
+    if (node.Tag() == "!") return text;  // quoted
+    return plain_scalar(text);
+  }
+
+  Document& document_;
+};
+
+Document::Document(std::string file) : file_(std::move(file)) {
+  std::ifstream in(file_, std::ios::binary);
+  std::ostringstream text;
+  if (!in || !(text << in.rdbuf())) {
+    issues_.push_back({"", "cannot read the file"});
+    return;
+  }
+  parse(text.str());
+}
+
+Document::Document(std::string file, const std::string& text) : file_(std::move(file)) { parse(text); }
+
+void Document::parse(const std::string& text) {
+  try {
+    value = Reader(*this).read(YAML::Load(text), "");
+  } catch (const YAML::Exception& error) {
+    marks_[""] = {error.mark.line + 1, error.mark.column + 1};
+    issues_.push_back({"", "not valid YAML: " + error.msg});
+  }
+}
+
+std::string Document::describe(const Issue& issue) const {
+  std::string text = file_;
+  for (std::string at = issue.pointer;; at.resize(at.rfind('/'))) {
+    if (const auto mark = marks_.find(at); mark != marks_.end()) {
+      text += ":" + std::to_string(mark->second.line) + ":" + std::to_string(mark->second.column);
+      break;
+    }
+    if (at.empty()) break;
+  }
+  text += ": ";
+  if (!issue.pointer.empty()) text += issue.pointer + ": ";
+  return text + issue.message;
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,107 @@
+#include "core/config/model.hpp"
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "core/config/schema.hpp"
+#include "core/config/units.hpp"
+#include "host_embedded.hpp"
+
+namespace bulkhead::config {
+
+namespace {
+
+class Values {
+ public:
+  Values(const Json& root, std::vector<Issue>* issues) : root_(root), issues_(issues) {}
+
+  const Json& at(const std::string& pointer) const { return root_.at(Json::json_pointer(pointer)); }
+  std::string text(const std::string& pointer) const {
+    return at(pointer).is_string() ? at(pointer).get<std::string>() : at(pointer).is_null() ? std::string() : at(pointer).dump();
+  }
+  size_t number(const std::string& pointer) const { return at(pointer).get<size_t>(); }
+  size_t size(const std::string& pointer) const {
+    const auto value = parse_size(text(pointer));
+    if (value && *value > 0) return *value;
+    issues_->push_back({pointer, text(pointer) + " is not a size; write 4096, 32KiB, 1MiB or 1GiB"});
+    return 1;
+  }
+  uint32_t duration(const std::string& pointer) const {
+    const auto value = parse_duration_ms(text(pointer));
+    if (value && *value > 0) return *value;
+    issues_->push_back({pointer, text(pointer) + " is not a duration; write 250ms, 5s, 2m or 1h"});
+    return 1;
+  }
+
+ private:
+  const Json& root_;
+  std::vector<Issue>* issues_;
+};
+
+}  // namespace
+
+std::vector<Issue> read_config(Document& document, Config* config) {
+  std::vector<Issue> issues = document.issues();
+  if (!issues.empty()) return issues;
+  static const Json schema = Json::parse(host_embedded::schema_json);
+  issues = check_schema(schema, document.value);
+  if (!issues.empty()) return issues;
+
+  const Values values(document.value, &issues);
+  config->listen = values.text("/server/listen");
+  config->admin = values.text("/server/admin");
+  config->enforce_scopes = values.text("/server/scopes") == "enforce";
+  config->executor_threads = values.number("/server/executor/threads");
+  config->executor_queue = values.number("/server/executor/queue");
+
+  const std::string limits = "/server/limits/", timeouts = "/server/timeouts/";
+  http::Settings& http = config->http;
+  http.io_threads = values.at("/server/io_threads").is_number() ? values.number("/server/io_threads")
+                                                               : std::max(1u, std::thread::hardware_concurrency());
+  http.limits.connections = values.number(limits + "connections");
+  http.limits.pipelined = values.number(limits + "pipelined");
+  http.limits.request_line = values.size(limits + "request_line");
+  http.limits.header = values.size(limits + "header");
+  http.limits.header_fields = values.number(limits + "header_fields");
+  http.limits.body = values.size(limits + "body");
+  http.limits.bodies_in_memory = values.size(limits + "bodies_in_memory");
+  http.limits.queued = values.size(limits + "queued");
+  http.timeouts.header = values.duration(timeouts + "header");
+  http.timeouts.body = values.duration(timeouts + "body");
+  http.timeouts.idle = values.duration(timeouts + "idle");
+  http.timeouts.write = values.duration(timeouts + "write");
+  http.timeouts.drain = values.duration(timeouts + "drain");
+  config->request_timeout_ms = values.duration(timeouts + "request");
+
+  std::string level = values.text("/log/level");
+  std::transform(level.begin(), level.end(), level.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (level == "warning") level = "warn";
+  if (!telemetry::parse_level(level, &config->log.level))
+    issues.push_back({"/log/level", "'" + level + "' is not trace, debug, info, warn or error"});
+  config->log.json = values.text("/log/format") == "json";
+  config->log.file = values.text("/log/file");
+  config->log.service = values.text("/service");
+  for (const Json& path : values.at("/plugin_path")) config->plugin_path.push_back(path.get<std::string>());
+
+  std::set<std::string> ids;
+  const Json& plugins = document.value.at("plugins");
+  for (size_t i = 0; i < plugins.size(); ++i) {
+    const Json& entry = plugins[i];
+    PluginEntry plugin;
+    plugin.pointer = "/plugins/" + std::to_string(i);
+    plugin.id = entry.at("id");
+    plugin.library = entry.at("library");
+    plugin.enabled = entry.at("enabled");
+    plugin.optional = entry.at("optional");
+    plugin.config = entry.at("config");
+    plugin.after = entry.at("order").at("after").get<std::vector<std::string>>();
+    plugin.before = entry.at("order").at("before").get<std::vector<std::string>>();
+    if (!ids.insert(plugin.id).second)
+      issues.push_back({plugin.pointer + "/id", "the plugin '" + plugin.id + "' is listed twice; give the second instance another id and its library"});
+    config->plugins.push_back(std::move(plugin));
+  }
+  return issues;
+}
+
+}  // namespace bulkhead::config

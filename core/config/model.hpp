@@ -1,0 +1,35 @@
+// The configuration, checked and typed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/document.hpp"
+#include "core/http/settings.hpp"
+#include "core/telemetry/log.hpp"
+
+namespace bulkhead::config {
+
+struct PluginEntry {
+  std::string id, library;
+  bool enabled = true, optional = false;
+  Json config;
+  std::vector<std::string> after, before;
+  std::string pointer;  // "/plugins/3", for messages
+};
+
+struct Config {
+  std::string listen, admin;  // admin "" = off
+  bool enforce_scopes = true;
+  size_t executor_threads = 16, executor_queue = 1024;
+  uint32_t request_timeout_ms = 30'000;
+  http::Settings http;
+  telemetry::LogSettings log;
+  std::vector<std::string> plugin_path;
+  std::vector<PluginEntry> plugins;
+};
+
+// Fills the document's defaults. Issues are empty on success.
+std::vector<Issue> read_config(Document& document, Config* config);
+
+}  // namespace bulkhead::config

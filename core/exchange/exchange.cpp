@@ -1,0 +1,227 @@
+#include "core/exchange/exchange.hpp"
+
+#include <algorithm>
+
+namespace bulkhead::exchange {
+
+namespace {
+// Bodies up to this size are copied rather than kept by reference: cheaper than the caller's allocation.
+void no_release(void* /*arg*/) {}
+}  // namespace
+
+void Exchange::unref() {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (home_.on_thread())
+    home_.recycle(this);
+  else
+    home_.post(this);
+}
+
+void Exchange::unhold() {
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1 && open()) wake();
+  unref();
+}
+
+void Exchange::wake() {
+  if (stepping_here() || queued.exchange(true, std::memory_order_acq_rel)) return;
+  ref();
+  home_.post(this);
+}
+
+void Exchange::store_header(const bh_pair& header) {
+  std::string_view name = view(header.name);
+  char* p = arena_.allocate(name.size());
+  std::transform(name.begin(), name.end(), p, lower);
+  answer_.headers.push_back({{p, name.size()}, str(copy_locked(view(header.value)))});
+}
+
+bool Exchange::answer(const bh_reply& reply, std::string_view author) {
+  if (!claim()) {
+    if (reply.release != nullptr) reply.release(reply.arg);
+    return false;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    answer_.status = reply.status;
+    answer_.author = author;
+    for (size_t i = 0; i < reply.header_count; ++i) store_header(reply.headers[i]);
+    if (reply.release != nullptr) {
+      answer_.body = view(reply.body);
+      answer_.release = reply.release;
+      answer_.arg = reply.arg;
+    } else {
+      answer_.body = copy_locked(view(reply.body));
+      answer_.release = no_release;
+    }
+  }
+  answer_state_.store(kSet, std::memory_order_release);
+  return true;
+}
+
+bool Exchange::answer(int32_t status, std::string_view content_type, std::string_view body, std::string_view author,
+                      const bh_pair* extra, size_t extra_count) {
+  std::vector<bh_pair> fields(extra, extra + extra_count);
+  if (!content_type.empty()) fields.push_back({str("content-type"), str(content_type)});
+  bh_reply reply{};
+  reply.size = sizeof reply;
+  reply.status = status;
+  reply.headers = fields.data();
+  reply.header_count = fields.size();
+  reply.body = str(body);
+  return answer(reply, author);
+}
+
+bool Exchange::close() {
+  end_life();
+  int expected = kOpen;
+  return answer_state_.compare_exchange_strong(expected, kClosed, std::memory_order_acq_rel);
+}
+
+void Exchange::put(std::string_view key, std::string_view value) {
+  const std::lock_guard lock(mutex_);
+  const std::string_view kept = copy_locked(value);
+  for (Attribute& attribute : attributes_) {
+    if (attribute.key == key) {
+      attribute.value = kept;
+      return;
+    }
+  }
+  attributes_.push_back({copy_locked(key), kept});
+}
+
+bool Exchange::get(std::string_view key, std::string_view* value) {
+  const std::lock_guard lock(mutex_);
+  for (const Attribute& attribute : attributes_) {
+    if (attribute.key == key) {
+      *value = attribute.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+void Exchange::apply(const Edit& edit) {
+  auto& fields = answer_.headers;
+  if (!edit.append)
+    fields.erase(std::remove_if(fields.begin(), fields.end(), [&](const bh_pair& f) { return view(f.name) == edit.name; }),
+                 fields.end());
+  if (!edit.remove) fields.push_back({str(edit.name), str(edit.value)});
+}
+
+void Exchange::edit(const bh_reply& change, bool now) {
+  const std::lock_guard lock(mutex_);
+  const bool append = (change.flags & BH_APPEND) != 0;
+  for (size_t i = 0; i < change.header_count; ++i) {
+    const bh_pair& header = change.headers[i];
+    const std::string_view name = view(header.name);
+    char* p = arena_.allocate(name.size());
+    std::transform(name.begin(), name.end(), p, lower);
+    const bool remove = header.value.ptr == nullptr;
+    const Edit edit{{p, name.size()}, remove ? std::string_view() : copy_locked(view(header.value)), append && !remove, remove};
+    if (now)
+      apply(edit);
+    else
+      edits_.push_back(edit);
+  }
+  if (change.status != 0) (now ? answer_.status : edit_status_) = change.status;
+  if (now && change.body.ptr != nullptr) {
+    if (answer_.release != nullptr) answer_.release(answer_.arg);
+    answer_.release = change.release != nullptr ? change.release : no_release;
+    answer_.arg = change.arg;
+    answer_.body = change.release != nullptr ? view(change.body) : copy_locked(view(change.body));
+  } else if (change.release != nullptr) {
+    change.release(change.arg);
+  }
+}
+
+void Exchange::apply_edits() {
+  const std::lock_guard lock(mutex_);
+  for (const Edit& edit : edits_) apply(edit);
+  if (edit_status_ != 0) answer_.status = edit_status_;
+  edits_.clear();
+  edit_status_ = 0;
+}
+
+char* Exchange::allocate(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  return arena_.allocate(bytes);
+}
+
+std::string_view Exchange::copy(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  return copy_locked(text);
+}
+
+void Exchange::on_end(void (*run)(void*), void* arg) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ended_) {
+      callbacks_.push_back({run, arg});
+      return;
+    }
+  }
+  run(arg);
+}
+
+void Exchange::run_end_callbacks() {
+  std::vector<Callback> due;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    ended_ = true;
+    due.swap(callbacks_);
+  }
+  for (const Callback& callback : due) callback.run(callback.arg);
+}
+
+void Exchange::drop_answer() {
+  if (answer_.release != nullptr) answer_.release(answer_.arg);
+  answer_.release = nullptr;
+  answer_.body = {};
+}
+
+void Exchange::reset() {
+  drop_answer();
+  home_.deadlines().disarm(*this);
+  if (body_charge != 0) home_.body_released(body_charge);
+  body_charge = 0;
+  request = {};
+  headers.clear();
+  home_.give_slab(std::move(head_slab));
+  home_.give_slab(std::move(body_slab));
+  if (body_text.capacity() > Slab::kStandard) body_text = std::string();
+  body_text.clear();
+  body_complete = true;
+  keep_alive = head_only = expect_continue = timed_out = aborted = false;
+  channel = nullptr;
+  next_pipelined = nullptr;
+  table.reset();
+  plan = nullptr;
+  endpoint = nullptr;
+  match_path = {};
+  stage = Stage::kReceive;
+  waiting = Waiting::kNo;
+  position = 0;
+  timeout_ms = 0;
+  current = {};
+  bytes_out = finished_ns = 0;
+  out_head.clear();
+  body_out = {};
+  for (Blanked& variant : blanked) variant.made = false;
+  has_authorization = has_cookie = false;
+  ++executor_ticket;
+  resumed.store(false, std::memory_order_relaxed);
+  answer_state_.store(kOpen, std::memory_order_relaxed);
+  live_.store(true, std::memory_order_relaxed);
+  attributes_.clear();
+  edits_.clear();
+  callbacks_.clear();
+  ended_ = false;
+  edit_status_ = 0;
+  answer_.status = 0;
+  answer_.headers.clear();
+  answer_.author = {};
+  arena_.reset();
+}
+
+}  // namespace bulkhead::exchange

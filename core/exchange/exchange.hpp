@@ -1,0 +1,249 @@
+// Exchange: one request and its answer, from the first byte to COMPLETE.
+//
+// Two counters. References keep the memory; holds are what plugins retain. When
+// the last hold goes and nobody has answered, the host answers 500 for them.
+//
+// Threads. An exchange belongs to one I/O thread, its home: only that thread
+// advances it, parses into it and writes its answer. From any thread: hold,
+// release, reply, fail, resume, put, get. The answer is claimed by one atomic
+// step, so exactly one of plugin, deadline and disconnect wins.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bulkhead/plugin.h"
+#include "core/exchange/arena.hpp"
+#include "core/exchange/deadline.hpp"
+#include "core/exchange/slab.hpp"
+#include "core/exchange/text.hpp"
+
+namespace bulkhead::chain {
+struct Table;
+struct Plan;
+struct Endpoint;
+class Runner;
+}  // namespace bulkhead::chain
+
+namespace bulkhead::exchange {
+
+class Exchange;
+
+// The I/O thread an exchange lives on.
+class Home {
+ public:
+  // Any thread: advance (or recycle) the exchange soon, on the home thread.
+  virtual void post(Exchange* exchange) = 0;
+  virtual bool on_thread() const = 0;
+  virtual void recycle(Exchange* exchange) = 0;
+  virtual DeadlineQueue& deadlines() = 0;
+  // Bytes of large bodies held in memory, against the limit for all of them.
+  virtual void body_released(size_t bytes) = 0;
+  virtual void give_slab(SlabRef slab) = 0;
+  virtual void timed_out(Exchange& exchange) = 0;
+
+ protected:
+  ~Home() = default;
+};
+
+// The connection an exchange came in on. Home thread only; null once it is gone.
+class Channel {
+ public:
+  virtual void body_wanted(Exchange& exchange) = 0;
+  virtual void answer_ready(Exchange& exchange) = 0;
+
+ protected:
+  ~Channel() = default;
+};
+
+// An answer as it stands: header names in lower case, everything lent.
+struct Answer {
+  int32_t status = 0;
+  std::vector<bh_pair> headers;
+  std::string_view body;
+  void (*release)(void*) = nullptr;
+  void* arg = nullptr;
+  std::string_view author;  // id of the plugin, "" = host
+};
+
+enum class Stage : uint8_t {
+  kReceive,   // hooks before routing
+  kAdmit,     // hooks of the plan up to AUTHORIZE
+  kBody,      // waiting for the body
+  kPrepare,   // hooks
+  kStep,      // the route's own step
+  kRespond,   // hooks, reverse
+  kWriting,   // with the connection
+  kComplete,  // hooks
+  kEnded
+};
+
+enum class Waiting : uint8_t { kNo, kPlugin, kExecutor };
+
+class Exchange final : public DeadlineEntry {
+ public:
+  explicit Exchange(Home& home) : home_(home) {}
+  ~Exchange() { drop_answer(); }
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  static Exchange* of(bh_exchange* handle) { return reinterpret_cast<Exchange*>(handle); }
+  bh_exchange* handle() { return reinterpret_cast<bh_exchange*>(this); }
+
+  // This thread is inside a step of the exchange: what the step causes is seen when it returns, no wake is needed.
+  class StepScope {
+   public:
+    explicit StepScope(Exchange& ex) : outer_(stepping_) { stepping_ = &ex; }
+    ~StepScope() { stepping_ = outer_; }
+    StepScope(const StepScope&) = delete;
+    StepScope& operator=(const StepScope&) = delete;
+
+   private:
+    Exchange* const outer_;
+  };
+  bool stepping_here() const { return stepping_ == this; }
+
+  // ---- counters [any]
+  void ref() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void unref();
+  bool unreferenced() const { return refs_.load(std::memory_order_acquire) == 0; }
+  void hold() {
+    holds_.fetch_add(1, std::memory_order_relaxed);
+    ref();
+  }
+  void unhold();
+  uint32_t holds() const { return holds_.load(std::memory_order_acquire); }
+  // Asks the home thread to look at this exchange again. Cheap when already asked.
+  void wake();
+
+  // ---- the answer [any]
+  bool answered() const { return answer_state_.load(std::memory_order_acquire) == kSet; }
+  bool open() const { return answer_state_.load(std::memory_order_acquire) == kOpen; }
+  // Copies headers, takes or copies the body. False if somebody else answered first or
+  // the caller left; the reply's release has been called then.
+  bool answer(const bh_reply& reply, std::string_view author);
+  // The same for a body the host itself makes; it is copied.
+  bool answer(int32_t status, std::string_view content_type, std::string_view body, std::string_view author,
+              const bh_pair* extra = nullptr, size_t extra_count = 0);
+  // The caller is gone: nobody can answer any more. True if nobody had.
+  bool close();
+  void expired() override { home_.timed_out(*this); }
+  bool live() const { return live_.load(std::memory_order_acquire); }
+  void end_life() { live_.store(false, std::memory_order_release); }
+
+  // ---- attributes and changes to the answer [any while lent or held]
+  void put(std::string_view key, std::string_view value);
+  bool get(std::string_view key, std::string_view* value);
+  // RESPOND: applied at once; before: kept and applied when the answer comes.
+  void edit(const bh_reply& change, bool now);
+  void apply_edits();
+
+  // Home thread, in RESPOND and later.
+  const Answer& outcome() const { return answer_; }
+
+  // ---- home thread
+  Home& home() { return home_; }
+  void reset();
+  void drop_answer();
+  void run_end_callbacks();
+  void on_end(void (*run)(void*), void* arg);
+  char* allocate(size_t bytes);  // under the lock: plugins may be allocating too
+  std::string_view copy(std::string_view text);
+
+  bh_request request{};
+  std::vector<bh_pair> headers;
+  std::array<bh_pair, 16> params{};
+  SlabRef head_slab, body_slab;
+  size_t body_charge = 0;
+  bool body_complete = true, keep_alive = false, head_only = false, expect_continue = false;
+  std::string body_text;  // a chunked body, decoded
+  Channel* channel = nullptr;
+  chain::Runner* runner = nullptr;
+  Exchange* next_pipelined = nullptr;
+
+  std::shared_ptr<const chain::Table> table;
+  const chain::Plan* plan = nullptr;
+  const chain::Endpoint* endpoint = nullptr;  // matched path where no plan did
+  std::string_view match_path;                // as sent, dot segments resolved
+  Stage stage = Stage::kReceive;
+  Waiting waiting = Waiting::kNo;
+  size_t position = 0;           // within the stage's hooks
+  uint32_t timeout_ms = 0;
+  bool timed_out = false, aborted = false;  // aborted: the caller left first
+  std::string_view current;      // plugin whose step runs or is waited for
+  uint64_t bytes_out = 0, finished_ns = 0;
+  std::string out_head;          // serialized status line and headers
+  std::string_view body_out;     // what of the body goes out: nothing for HEAD
+  char id_buffer[40];
+
+  // Views of the request for plugins that may not see authorization or cookie, made when needed.
+  struct Blanked {
+    bh_request request{};
+    std::vector<bh_pair> headers;
+    bool made = false;
+  };
+  std::array<Blanked, 3> blanked;
+  bool has_authorization = false, has_cookie = false;
+
+  // Executor hand-over: (ticket << 32 | flow). A late finisher never overwrites a newer result.
+  std::atomic<uint64_t> executor_result{0};
+  std::atomic<uint32_t> executor_ticket{0};
+  void set_executor_error(const bh_error& err) {
+    const std::lock_guard lock(mutex_);
+    executor_error_ = err;
+  }
+  bh_error executor_error() {
+    const std::lock_guard lock(mutex_);
+    return executor_error_;
+  }
+  std::atomic<bool> resumed{false};
+
+  std::atomic<bool> queued{false};
+  Exchange* next_queued = nullptr;
+
+ private:
+  static inline thread_local Exchange* stepping_ = nullptr;
+
+  enum : int { kOpen, kClaimed, kSet, kClosed };
+  struct Edit {
+    std::string_view name, value;
+    bool append, remove;
+  };
+  struct Attribute {
+    std::string_view key, value;
+  };
+  struct Callback {
+    void (*run)(void*);
+    void* arg;
+  };
+
+  bool claim() {
+    int expected = kOpen;
+    return answer_state_.compare_exchange_strong(expected, kClaimed, std::memory_order_acq_rel);
+  }
+  void store_header(const bh_pair& header);
+  void apply(const Edit& edit);
+  std::string_view copy_locked(std::string_view text) { return arena_.copy(text); }
+
+  Home& home_;
+  std::atomic<uint32_t> refs_{0}, holds_{0};
+  std::atomic<int> answer_state_{kOpen};
+  std::atomic<bool> live_{true};
+  std::mutex mutex_;  // what follows
+  bh_error executor_error_{};
+  Arena arena_;
+  std::vector<Attribute> attributes_;
+  std::vector<Edit> edits_;
+  std::vector<Callback> callbacks_;
+  bool ended_ = false;
+  int32_t edit_status_ = 0;
+  Answer answer_;
+};
+
+}  // namespace bulkhead::exchange

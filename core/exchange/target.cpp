@@ -1,0 +1,122 @@
+#include "core/exchange/target.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/exchange/text.hpp"
+
+namespace bulkhead::exchange {
+
+namespace {
+
+int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// 1 for ".", 2 for "..", also where a dot is written %2e; else 0.
+int dots(std::string_view segment) {
+  int count = 0;
+  while (!segment.empty()) {
+    if (segment.front() == '.')
+      segment.remove_prefix(1);
+    else if (segment.size() >= 3 && segment[0] == '%' && segment[1] == '2' && lower(segment[2]) == 'e')
+      segment.remove_prefix(3);
+    else
+      return 0;
+    if (++count > 2) return 0;
+  }
+  return count;
+}
+
+}  // namespace
+
+bool known_method(std::string_view method) {
+  static constexpr std::array<std::string_view, 9> kMethods = {"GET",     "HEAD",    "POST",  "PUT",    "PATCH",
+                                                               "DELETE",  "OPTIONS", "TRACE", "CONNECT"};
+  return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
+}
+
+size_t percent_decode(std::string_view text, char* out) {
+  size_t n = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      out[n++] = static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+      i += 2;
+    } else {
+      out[n++] = text[i];
+    }
+  }
+  return n;
+}
+
+bool valid_percent(std::string_view text) {
+  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
+    if (i + 2 >= text.size() || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
+    if (text[i + 1] == '0' && text[i + 2] == '0') return false;
+  }
+  return true;
+}
+
+bool split_target(std::string_view method, std::string_view target, Target* out) {
+  *out = {};
+  if (target == "*") {
+    out->asterisk = true;
+    return method == "OPTIONS";
+  }
+  if (target.find('#') != std::string_view::npos) return false;
+  if (target.empty()) return false;
+  if (target.front() != '/') {
+    const size_t colon = target.find("://");
+    if (colon == std::string_view::npos) return false;  // authority-form is for CONNECT, which is not served
+    out->scheme = target.substr(0, colon);
+    if (!iequals(out->scheme, "http") && !iequals(out->scheme, "https")) return false;
+    target.remove_prefix(colon + 3);
+    const size_t end = target.find_first_of("/?");
+    out->authority = target.substr(0, end);
+    if (out->authority.empty() || out->authority.find('@') != std::string_view::npos) return false;
+    target = end == std::string_view::npos ? std::string_view() : target.substr(end);
+  }
+  const size_t question = target.find('?');
+  out->path = target.substr(0, question);
+  if (out->path.empty()) out->path = "/";
+  if (question != std::string_view::npos) out->query = target.substr(question + 1);
+  return true;
+}
+
+bool has_dot_segments(std::string_view path) {
+  // A dot segment follows a slash; most paths have no such place.
+  for (size_t i = path.find('/'); i != std::string_view::npos; i = path.find('/', i + 1)) {
+    const char next = i + 1 < path.size() ? path[i + 1] : '\0';
+    if (next != '.' && next != '%') continue;
+    const size_t end = path.find('/', i + 1);
+    if (dots(path.substr(i + 1, end == std::string_view::npos ? end : end - i - 1)) != 0) return true;
+  }
+  return false;
+}
+
+size_t remove_dot_segments(std::string_view path, char* out) {
+  size_t n = 0;
+  size_t at = 0;
+  while (at < path.size()) {  // path[at] is '/'
+    const size_t end = std::min(path.find('/', at + 1), path.size());
+    const std::string_view segment = path.substr(at + 1, end - at - 1);
+    const int kind = dots(segment);
+    if (kind == 0) {
+      std::memcpy(out + n, path.data() + at, end - at);
+      n += end - at;
+    } else {
+      if (kind == 2)
+        while (n > 0 && out[--n] != '/') {
+        }
+      if (end == path.size()) out[n++] = '/';
+    }
+    at = end;
+  }
+  if (n == 0) out[n++] = '/';
+  return n;
+}
+
+}  // namespace bulkhead::exchange

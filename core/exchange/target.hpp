@@ -1,0 +1,29 @@
+// Request targets (RFC 9112 §3.2, RFC 3986): forms, percent-decoding, dot segments, methods.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace bulkhead::exchange {
+
+// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT (RFC 9110 §9, RFC 5789).
+bool known_method(std::string_view method);
+
+// Writes at most text.size() bytes; returns how many. `text` must have passed valid_percent().
+size_t percent_decode(std::string_view text, char* out);
+// Every '%' is followed by two hex digits, and none of them encodes NUL.
+bool valid_percent(std::string_view text);
+
+struct Target {
+  std::string_view scheme, authority, path, query;  // path as sent
+  bool asterisk = false;
+};
+// False where the target has none of the forms allowed for the method.
+bool split_target(std::string_view method, std::string_view target, Target* out);
+
+// True where the path has a segment that is, once decoded, "." or "..".
+bool has_dot_segments(std::string_view path);
+// Resolves them (RFC 3986 §5.2.4); writes at most path.size() + 1 bytes. Never climbs above "/".
+size_t remove_dot_segments(std::string_view path, char* out);
+
+}  // namespace bulkhead::exchange

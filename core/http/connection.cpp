@@ -1,0 +1,519 @@
+#include "core/http/connection.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/http/io_thread.hpp"
+#include "core/http/response.hpp"
+#include "core/runtime/clock.hpp"
+
+namespace bulkhead::http {
+
+using exchange::Slab;
+using exchange::SlabRef;
+using exchange::Stage;
+
+namespace {
+
+enum : int { kNone, kHeader, kBody, kIdle, kLinger };
+constexpr uint32_t kLingerMs = 2'000;
+constexpr int kReadsPerWake = 4;  // then other connections get their turn
+const chain::Plan kNoPlan;        // for what was not understood as a request
+
+bool safe(const exchange::Exchange& ex) {
+  const std::string_view method = view(ex.request.method);
+  return method == "GET" || method == "HEAD" || method == "OPTIONS";
+}
+
+}  // namespace
+
+Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::string_view peer, uint32_t port)
+    : io_(io), runner_(runner), fd_(fd), peer_port_(port), parser_(io.settings().limits) {
+  peer_length_ = static_cast<uint8_t>(std::min(peer.size(), sizeof peer_));
+  std::memcpy(peer_, peer.data(), peer_length_);
+  const int on = 1;
+  ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  io_.watch(fd_, this, true, false);
+  update();
+}
+
+Connection::~Connection() { close(); }
+
+// ------------------------------------------------------------------ reading
+
+void Connection::make_room() {
+  if (!slab_) {
+    slab_ = io_.slabs().take();
+    begin_ = end_ = 0;
+  }
+  if (begin_ == end_ && !slab_->shared()) begin_ = end_ = 0;
+  if (end_ < slab_->capacity()) return;
+  if (begin_ > 0 && !slab_->shared()) {
+    std::memmove(slab_->data(), slab_->data() + begin_, buffered());
+  } else {
+    const Limits& limits = io_.settings().limits;
+    SlabRef larger = buffered() * 2 <= Slab::kStandard
+                         ? io_.slabs().take()
+                         : SlabRef(Slab::make(std::max(limits.request_line + limits.header, buffered()) + Slab::kStandard));
+    std::memcpy(larger->data(), slab_->data() + begin_, buffered());
+    io_.slabs().give(std::exchange(slab_, std::move(larger)));
+  }
+  end_ = buffered();
+  begin_ = 0;
+}
+
+// Reads once. True if there may be more.
+bool Connection::receive() {
+  char* to = nullptr;
+  size_t room = 0;
+  const bool into_body = body_of_ != nullptr && body_large_;
+  if (into_body) {
+    to = body_of_->body_slab->data() + body_received_;
+    room = parser_.content_length() - body_received_;
+  } else {
+    make_room();
+    to = slab_->data() + end_;
+    room = slab_->capacity() - end_;
+  }
+  if (room == 0) return false;
+  const ssize_t n = ::recv(fd_, to, room, 0);
+  if (n > 0) {
+    (into_body ? body_received_ : end_) += static_cast<size_t>(n);
+    return static_cast<size_t>(n) == room;
+  }
+  if (n == 0) {
+    read_closed_ = true;
+    if (body_of_ != nullptr) refuse_body(400, "The connection was closed in the middle of the body.");
+  } else if (errno != EAGAIN && errno != EINTR) {
+    abort();
+  }
+  return false;
+}
+
+void Connection::readable() {
+  if (closed()) return;
+  if (phase_ == Phase::kLingering) {
+    char discard[4096];
+    const ssize_t n = ::recv(fd_, discard, sizeof discard, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close();
+    return;
+  }
+  corked_ = true;
+  for (int i = 0; i < kReadsPerWake; ++i) {
+    const bool more = receive();
+    if (closed()) return;
+    process();
+    if (!more || !wants_input()) break;
+  }
+  pump();
+}
+
+bool Connection::process() {
+  bool progress = false;
+  const Limits& limits = io_.settings().limits;
+  while (phase_ == Phase::kOpen) {
+    if (body_of_ != nullptr) {
+      if (!read_body()) break;
+    } else {
+      if (no_more_requests_ || parked_ != nullptr || in_flight_ >= limits.pipelined || queued_bytes_ > limits.queued) break;
+      if (buffered() == 0 || !parse_next()) break;
+    }
+    progress = true;
+  }
+  return progress;
+}
+
+exchange::Exchange* Connection::new_exchange() {
+  Exchange* ex = io_.take_exchange();
+  ex->channel = this;
+  ex->runner = &runner_;
+  if (const uint64_t generation = runner_.generation(); generation != table_generation_) {
+    table_ = runner_.table();
+    table_generation_ = generation;
+  }
+  ex->table = table_;
+  ex->request.size = sizeof(bh_request);
+  ex->request.scheme = str("http");
+  return ex;
+}
+
+// Ids are the caller's where they are short and harmless, else ours: 128 random bits.
+void Connection::set_id(Exchange& ex) {
+  for (const bh_pair& field : ex.headers) {
+    if (view(field.name) != "x-request-id") continue;
+    const std::string_view id = view(field.value);
+    const bool sane = !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    });
+    if (!sane) break;
+    ex.request.id = str(id);
+    return;
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  for (int half = 0; half < 2; ++half) {
+    uint64_t bits = io_.random();
+    for (int i = 0; i < 16; ++i, bits >>= 4) ex.id_buffer[half * 16 + i] = kDigits[bits & 15];
+  }
+  ex.request.id = {ex.id_buffer, 32};
+}
+
+bool Connection::parse_next() {
+  if (parsing_ == nullptr) {
+    parsing_ = new_exchange();
+    parser_.reset();
+  }
+  size_t consumed = 0;
+  const RequestParser::Result result = parser_.parse_head(slab_->data() + begin_, buffered(), *parsing_, &consumed);
+  if (result == RequestParser::Result::kMore) {
+    make_room();
+    return false;
+  }
+  Exchange& ex = *std::exchange(parsing_, nullptr);
+  ex.head_slab = slab_;
+  set_id(ex);
+  ex.request.received_ns = runtime::now_ns();
+  ex.request.deadline_ns = ex.request.received_ns + uint64_t{runner_.request_timeout_ms()} * 1'000'000;
+  ex.request.peer = ex.request.socket = str(ex.copy({peer_, peer_length_}));
+  ex.request.peer_port = peer_port_;
+
+  (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
+  back_ = &ex;
+  ++in_flight_;
+  deadline_kind_ = kNone;
+  first_request_ = false;
+  if (result == RequestParser::Result::kError) {
+    begin_ = end_;
+    no_more_requests_ = true;
+    if (!parser_.request_line_parsed()) ex.plan = &kNoPlan;
+    io_.server().observe(parser_.status() == 431 || parser_.status() == 414 ? Refusal::kHeader : Refusal::kMalformed);
+    runner_.refuse(ex, parser_.status(), parser_.detail());
+    return true;
+  }
+  begin_ += consumed;
+  if (!ex.keep_alive) no_more_requests_ = true;
+  if (!ex.body_complete) {
+    body_of_ = &ex;
+    body_wanted_ = body_large_ = false;
+    body_received_ = 0;
+  }
+  if (may_begin(ex))
+    begin(ex);
+  else
+    parked_ = &ex;
+  return true;
+}
+
+bool Connection::may_begin(const Exchange& ex) const { return safe(ex) ? unsafe_in_flight_ == 0 : front_ == &ex; }
+
+void Connection::begin(Exchange& ex) {
+  if (!safe(ex)) ++unsafe_in_flight_;
+  runner_.begin(ex);
+}
+
+// -------------------------------------------------------------------- bodies
+
+void Connection::body_wanted(Exchange& ex) {
+  const Limits& limits = io_.settings().limits;
+  const uint64_t route_limit = ex.plan->route->max_body;
+  body_limit_ = route_limit != 0 ? route_limit : limits.body;
+  body_wanted_ = true;
+  if (!corked_) io_.mark_dirty(*this);
+  if (!parser_.chunked()) {
+    const uint64_t length = parser_.content_length();
+    if (length > body_limit_) {
+      io_.server().observe(Refusal::kBodySize);
+      return refuse_body(413, "The body is longer than " + std::to_string(body_limit_) + " bytes.");
+    }
+    if (!slab_ || length > slab_->capacity() - begin_) {
+      if (!io_.server().reserve_body(length)) {
+        io_.server().observe(Refusal::kBodyMemory);
+        return refuse_body(503, "Too many large bodies are in memory at once. Try again in a moment.");
+      }
+      ex.body_charge = length;
+      ex.body_slab = SlabRef(Slab::make(length));
+      body_large_ = true;
+      body_received_ = std::min<size_t>(buffered(), length);
+      if (body_received_ != 0) std::memcpy(ex.body_slab->data(), slab_->data() + begin_, body_received_);
+      begin_ += body_received_;
+    }
+  }
+  if (ex.expect_continue && front_ == &ex && buffered() == 0 && body_received_ == 0) {
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    // Nothing else is queued before it; if the socket takes no 25 bytes the client sends its body unasked.
+    [[maybe_unused]] const ssize_t n = ::send(fd_, kContinue.data(), kContinue.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+}
+
+bool Connection::read_body() {
+  Exchange& ex = *body_of_;
+  if (!body_wanted_) return false;
+  if (parser_.chunked()) {
+    if (buffered() == 0) return false;
+    size_t used = 0;
+    const auto result = parser_.parse_chunked(slab_->data() + begin_, buffered(), body_limit_, &ex.body_text, &used);
+    begin_ += used;
+    if (result == RequestParser::Result::kError) {
+      io_.server().observe(parser_.status() == 413 ? Refusal::kBodySize : Refusal::kMalformed);
+      refuse_body(parser_.status(), parser_.detail());
+      return true;
+    }
+    if (ex.body_text.size() > ex.body_charge + Slab::kStandard) {
+      const size_t more = ex.body_text.size() - ex.body_charge;
+      if (!io_.server().reserve_body(more)) {
+        io_.server().observe(Refusal::kBodyMemory);
+        refuse_body(503, "Too many large bodies are in memory at once. Try again in a moment.");
+        return true;
+      }
+      ex.body_charge += more;
+    }
+    if (result == RequestParser::Result::kMore) {
+      if (buffered() > io_.settings().limits.header) refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
+      return false;
+    }
+    ex.request.body = str(ex.body_text);
+  } else {
+    const size_t length = parser_.content_length();
+    if (body_large_) {
+      if (body_received_ < length) return false;
+      ex.request.body = {ex.body_slab->data(), length};
+    } else {
+      if (buffered() < length) return false;
+      ex.body_slab = slab_;
+      ex.request.body = {slab_->data() + begin_, length};
+      begin_ += length;
+    }
+  }
+  ex.body_complete = true;
+  body_of_ = nullptr;
+  deadline_kind_ = kNone;
+  runner_.body_arrived(ex);
+  return true;
+}
+
+void Connection::refuse_body(int status, std::string_view detail) {
+  Exchange& ex = *std::exchange(body_of_, nullptr);
+  no_more_requests_ = true;
+  begin_ = end_;
+  if (parked_ == &ex) parked_ = nullptr;
+  runner_.refuse(ex, status, detail);
+}
+
+// ------------------------------------------------------------------- writing
+
+void Connection::answer_ready(Exchange& ex) {
+  if (body_of_ == &ex) {  // answered without its body
+    const bool skippable = !parser_.chunked() && !body_large_ && buffered() >= parser_.content_length();
+    body_of_ = nullptr;
+    if (skippable) {
+      begin_ += parser_.content_length();
+    } else {
+      ex.keep_alive = false;
+      no_more_requests_ = true;
+      begin_ = end_;
+    }
+  }
+  if (back_ == &ex && buffered() == 0 && (io_.draining() || read_closed_)) ex.keep_alive = false;
+  if (!ex.keep_alive) no_more_requests_ = true;
+  if (!write_head(ex, ex.keep_alive, io_.date())) runner_.report(ex, "a header field was dropped: its name or value would break the message");
+  const bool body = !ex.head_only && !bodiless(ex.outcome().status);
+  ex.body_out = body ? ex.outcome().body : std::string_view();
+  queued_bytes_ += ex.out_head.size() + ex.body_out.size();
+  if (!corked_) io_.mark_dirty(*this);
+}
+
+void Connection::flush() {
+  while (!closed() && phase_ == Phase::kOpen && !write_blocked_ && front_ != nullptr && front_->stage == Stage::kWriting) {
+    std::array<iovec, 64> parts;
+    size_t count = 0, total = 0, skip = written_of_front_;
+    for (Exchange* ex = front_; ex != nullptr && ex->stage == Stage::kWriting && count + 2 <= parts.size(); ex = ex->next_pipelined) {
+      for (const std::string_view part : {std::string_view(ex->out_head), ex->body_out}) {
+        const size_t dropped = std::min(skip, part.size());
+        skip -= dropped;
+        if (part.size() == dropped) continue;
+        parts[count++] = {const_cast<char*>(part.data()) + dropped, part.size() - dropped};
+        total += part.size() - dropped;
+      }
+      if (!ex->keep_alive) break;
+    }
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const ssize_t n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);  // writev that raises no SIGPIPE
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return abort();
+      write_blocked_ = true;
+    }
+    size_t sent = n < 0 ? 0 : static_cast<size_t>(n);
+    if (sent != 0) io_.deadlines().disarm(write_deadline_);
+    written_of_front_ += sent;
+    while (front_ != nullptr && front_->stage == Stage::kWriting &&
+           written_of_front_ >= front_->out_head.size() + front_->body_out.size()) {
+      written_of_front_ -= front_->out_head.size() + front_->body_out.size();
+      const bool last = !front_->keep_alive;
+      finish_front();
+      if (last) return linger();
+    }
+    if (sent < total) write_blocked_ = true;
+    if (write_blocked_ && !write_deadline_.armed())
+      io_.deadlines().arm(write_deadline_, runtime::now_ns(), io_.settings().timeouts.write);
+  }
+}
+
+void Connection::finish_front() {
+  Exchange& ex = *front_;
+  front_ = ex.next_pipelined;
+  if (front_ == nullptr) back_ = nullptr;
+  --in_flight_;
+  if (!safe(ex) && unsafe_in_flight_ > 0) --unsafe_in_flight_;
+  ex.bytes_out = ex.out_head.size() + ex.body_out.size();
+  queued_bytes_ -= ex.bytes_out;
+  runner_.written(ex);
+  ex.unref();
+}
+
+void Connection::writable() {
+  if (closed()) return;
+  write_blocked_ = false;
+  pump();
+}
+
+void Connection::pump() {
+  if (closed()) return;
+  corked_ = true;
+  while (true) {
+    flush();
+    if (closed()) return;
+    if (phase_ != Phase::kOpen) break;
+    if (parked_ != nullptr && may_begin(*parked_)) {
+      begin(*std::exchange(parked_, nullptr));
+      continue;
+    }
+    if (!process()) break;
+  }
+  corked_ = false;
+  update();
+}
+
+// ------------------------------------------------------------------- closing
+
+void Connection::linger() {
+  phase_ = Phase::kLingering;
+  ::shutdown(fd_, SHUT_WR);
+  if (read_closed_) close();
+}
+
+void Connection::abort() { close(); }
+
+void Connection::write_stalled() {
+  io_.server().observe(Refusal::kWriteStall);
+  abort();
+}
+
+void Connection::hung_up() { abort(); }
+
+void Connection::close() {
+  if (closed()) return;
+  io_.unwatch(fd_);
+  ::close(fd_);
+  fd_ = -1;
+  io_.deadlines().disarm(read_deadline_);
+  io_.deadlines().disarm(write_deadline_);
+  body_of_ = parked_ = nullptr;
+  if (parsing_ != nullptr) std::exchange(parsing_, nullptr)->unref();
+  while (front_ != nullptr) {
+    Exchange& ex = *front_;
+    front_ = ex.next_pipelined;
+    runner_.abandoned(ex);
+    ex.unref();
+  }
+  back_ = nullptr;
+  if (slab_) io_.slabs().give(std::move(slab_));
+  io_.bury(*this);
+}
+
+void Connection::drain(bool now) {
+  if (closed() || phase_ != Phase::kOpen) return;
+  if (in_flight_ == 0 && (now || read_closed_)) {
+    readable();  // what has arrived meanwhile is answered
+    if (!closed() && in_flight_ == 0 && buffered() == 0) close();
+  }
+}
+
+bool Connection::wants_input() const {
+  if (read_closed_) return false;
+  if (phase_ == Phase::kLingering) return true;
+  if (body_of_ != nullptr) return body_wanted_;
+  const Limits& limits = io_.settings().limits;
+  return !no_more_requests_ && parked_ == nullptr && in_flight_ < limits.pipelined && queued_bytes_ <= limits.queued;
+}
+
+void Connection::update() {
+  if (closed()) return;
+  if (read_closed_ && in_flight_ == 0 && phase_ == Phase::kOpen) return close();
+  if (begin_ == end_ && slab_ && body_of_ == nullptr) io_.slabs().give(std::move(slab_));
+  if (!slab_) begin_ = end_ = 0;
+
+  const bool read = wants_input(), write = write_blocked_;
+  if (read != interest_read_ || write != interest_write_) {
+    interest_read_ = read;
+    interest_write_ = write;
+    io_.rearm(fd_, this, read, write);
+  }
+
+  const Timeouts& timeouts = io_.settings().timeouts;
+  if (phase_ == Phase::kLingering)
+    set_read_deadline(kLingerMs, kLinger);
+  else if (body_of_ != nullptr && body_wanted_)
+    set_read_deadline(timeouts.body, kBody);
+  else if (read && buffered() != 0)
+    set_read_deadline(timeouts.header, kHeader);
+  else if (in_flight_ == 0)
+    set_read_deadline(first_request_ ? timeouts.header : timeouts.idle, first_request_ ? kHeader : kIdle);
+  else
+    set_read_deadline(0, kNone);
+}
+
+void Connection::set_read_deadline(uint32_t duration_ms, int kind) {
+  if (kind == deadline_kind_ && read_deadline_.armed()) return;
+  deadline_kind_ = kind;
+  if (kind == kNone)
+    io_.deadlines().disarm(read_deadline_);
+  else
+    io_.deadlines().arm(read_deadline_, runtime::now_ns(), duration_ms);
+}
+
+void Connection::read_expired() {
+  switch (deadline_kind_) {
+    case kBody:
+      io_.server().observe(Refusal::kBodyTimeout);
+      refuse_body(408, "The body did not arrive in time.");
+      break;
+    case kHeader:
+      if (buffered() == 0) return close();
+      io_.server().observe(Refusal::kHeaderTimeout);
+      {
+        Exchange& ex = *(parsing_ != nullptr ? std::exchange(parsing_, nullptr) : new_exchange());
+        ex.plan = &kNoPlan;
+        set_id(ex);
+        (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
+        back_ = &ex;
+        ++in_flight_;
+        no_more_requests_ = true;
+        begin_ = end_;
+        runner_.refuse(ex, 408, "The request's head did not arrive in time.");
+      }
+      break;
+    default: return close();
+  }
+  if (!closed()) io_.mark_dirty(*this);
+}
+
+}  // namespace bulkhead::http

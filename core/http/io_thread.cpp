@@ -1,0 +1,326 @@
+#include "core/http/io_thread.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/chain/problem.hpp"
+#include "core/runtime/clock.hpp"
+
+namespace bulkhead::http {
+
+using exchange::Exchange;
+using Pistache::Flags;
+using Pistache::Polling::NotifyOn;
+using Pistache::Polling::Tag;
+
+namespace {
+
+// Tags of what is no connection; a connection's tag is its address.
+enum : uint64_t { kEventTag = 1, kTimerTag = 2, kListenerTag = 3 };
+constexpr size_t kMaxFreeExchanges = 1024;
+constexpr uint32_t kAcceptPauseMs = 100;
+
+Flags<NotifyOn> interest(bool read, bool write) {
+  Flags<NotifyOn> flags;
+  if (read) flags |= NotifyOn::Read;
+  if (write) flags |= NotifyOn::Write;
+  return flags;
+}
+
+std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    *port = ntohs(v6.sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+      inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof text);
+    else
+      inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+  } else {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    *port = ntohs(v4.sin_port);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+  }
+  return text;
+}
+
+}  // namespace
+
+IoThread::IoThread(Server& server, size_t index) : server_(server), index_(index) {
+  event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (::getrandom(&random_state_, sizeof random_state_, 0) != static_cast<ssize_t>(sizeof random_state_))
+    random_state_ = runtime::now_ns() ^ reinterpret_cast<uintptr_t>(this);
+}
+
+IoThread::~IoThread() {
+  current_ = this;
+  abort_all();
+  for (Connection* connection : buried_) delete connection;
+  drain_inbox();
+  for (Exchange* ex : free_exchanges_) delete ex;
+  current_ = nullptr;
+  ::close(event_fd_);
+  ::close(timer_fd_);
+}
+
+void IoThread::attach(Pistache::Polling::Epoll& poller) {
+  poller_ = &poller;
+  poller.addFd(event_fd_, interest(true, false), Tag(kEventTag));
+  poller.addFd(timer_fd_, interest(true, false), Tag(kTimerTag));
+  if (index_ == 0) watch_listeners(true);
+}
+
+uint64_t IoThread::random() {  // splitmix64
+  uint64_t z = (random_state_ += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// ------------------------------------------------------------------- polling
+
+void IoThread::watch(int fd, void* tag, bool read, bool write) {
+  poller_->addFd(fd, interest(read, write), Tag(reinterpret_cast<uint64_t>(tag)));
+}
+void IoThread::rearm(int fd, void* tag, bool read, bool write) {
+  poller_->rearmFd(fd, interest(read, write), Tag(reinterpret_cast<uint64_t>(tag)));
+}
+void IoThread::unwatch(int fd) {
+  if (poller_ != nullptr) poller_->removeFd(fd);
+}
+
+void IoThread::on_ready(const Pistache::Aio::FdSet& fds) {
+  current_ = this;
+  for (const auto& entry : fds) {
+    const uint64_t tag = entry.getTag().value();
+    if (tag == kEventTag) {
+      uint64_t count = 0;
+      [[maybe_unused]] const ssize_t n = ::read(event_fd_, &count, sizeof count);
+      drain_inbox();
+      run_calls();
+    } else if (tag == kTimerTag) {
+      uint64_t count = 0;
+      [[maybe_unused]] const ssize_t n = ::read(timer_fd_, &count, sizeof count);
+      timer_armed_ns_ = exchange::DeadlineQueue::kNever;
+      deadlines_.expire(runtime::now_ns());
+    } else if ((tag & 3) == kListenerTag) {
+      accept_from(tag >> 2);
+    } else {
+      auto& connection = *reinterpret_cast<Connection*>(tag);
+      try {
+        if (entry.isWritable()) connection.writable();
+        if (entry.isReadable())
+          connection.readable();
+        else if (!entry.isWritable())
+          connection.hung_up();
+      } catch (const std::exception&) {  // out of memory: this connection pays, the others go on
+        connection.abort();
+      }
+    }
+  }
+  after_batch();
+}
+
+void IoThread::after_batch() {
+  while (!dirty_.empty()) {
+    std::vector<Connection*> batch;
+    batch.swap(dirty_);
+    for (Connection* connection : batch) {
+      connection->dirty = false;
+      connection->pump();
+    }
+    batch.clear();
+    if (dirty_.empty()) dirty_.swap(batch);  // keeps the capacity
+  }
+  for (Connection* connection : buried_) delete connection;
+  buried_.clear();
+  arm_timer();
+}
+
+void IoThread::arm_timer() {
+  const uint64_t next = deadlines_.next_ns();
+  if (next >= timer_armed_ns_) return;  // it fires before, and looks again then
+  itimerspec at{};
+  at.it_value.tv_sec = static_cast<time_t>(next / 1'000'000'000);
+  at.it_value.tv_nsec = static_cast<long>(next % 1'000'000'000);
+  ::timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+  timer_armed_ns_ = next;
+}
+
+// --------------------------------------------------------------------- inbox
+
+void IoThread::post(Exchange* ex) {
+  Exchange* head = inbox_.load(std::memory_order_relaxed);
+  do ex->next_queued = head;
+  while (!inbox_.compare_exchange_weak(head, ex, std::memory_order_release, std::memory_order_relaxed));
+  if (head != nullptr) return;  // somebody has rung already
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+}
+
+void IoThread::drain_inbox() {
+  Exchange* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+  Exchange* oldest = nullptr;
+  while (newest != nullptr) {
+    Exchange* next = newest->next_queued;
+    newest->next_queued = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest != nullptr) {
+    Exchange& ex = *oldest;
+    oldest = ex.next_queued;
+    if (ex.unreferenced()) {
+      recycle(&ex);
+      continue;
+    }
+    ex.queued.store(false, std::memory_order_release);
+    ex.runner->advance(ex);
+    ex.unref();
+  }
+}
+
+void IoThread::call(std::function<void()> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    calls_.push_back(std::move(task));
+  }
+  has_calls_.store(true, std::memory_order_release);
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+}
+
+void IoThread::run_calls() {
+  if (!has_calls_.exchange(false, std::memory_order_acq_rel)) return;
+  std::vector<std::function<void()>> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    calls.swap(calls_);
+  }
+  for (const auto& task : calls) task();
+}
+
+void IoThread::timed_out(Exchange& ex) { ex.runner->timed_out(ex); }
+
+// ----------------------------------------------------------------- exchanges
+
+Exchange* IoThread::take_exchange() {
+  Exchange* ex = nullptr;
+  if (free_exchanges_.empty()) {
+    ex = new Exchange(*this);
+  } else {
+    ex = free_exchanges_.back();
+    free_exchanges_.pop_back();
+  }
+  ex->ref();
+  return ex;
+}
+
+void IoThread::recycle(Exchange* ex) {
+  ex->reset();
+  if (free_exchanges_.size() < kMaxFreeExchanges)
+    free_exchanges_.push_back(ex);
+  else
+    delete ex;
+}
+
+// --------------------------------------------------------------- connections
+
+void IoThread::mark_dirty(Connection& connection) {
+  if (connection.dirty) return;
+  connection.dirty = true;
+  dirty_.push_back(&connection);
+}
+
+void IoThread::bury(Connection& connection) {
+  (connection.previous != nullptr ? connection.previous->next : connections_) = connection.next;
+  if (connection.next != nullptr) connection.next->previous = connection.previous;
+  load_.fetch_sub(1, std::memory_order_relaxed);
+  server_.leave_connection();
+  buried_.push_back(&connection);
+}
+
+void IoThread::add(int fd, chain::Runner& runner, std::string_view peer, uint32_t port) {
+  auto connection = std::make_unique<Connection>(*this, runner, fd, peer, port);
+  connection->next = connections_;
+  if (connections_ != nullptr) connections_->previous = connection.get();
+  connections_ = connection.release();
+}
+
+void IoThread::adopt(int fd, chain::Runner& runner, std::string_view peer, uint32_t port) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  if (on_thread()) return add(fd, runner, peer, port);
+  call([this, fd, &runner, peer = std::string(peer), port] { add(fd, runner, peer, port); });
+}
+
+void IoThread::watch_listeners(bool on) {
+  const auto& listeners = server_.listeners();
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    if (on)
+      poller_->addFd(listeners[i].fd, interest(true, false), Tag((i << 2) | kListenerTag));
+    else
+      poller_->removeFd(listeners[i].fd);
+  }
+}
+
+void IoThread::accept_from(size_t index) {
+  static constexpr std::string_view kFull =
+      "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+  static constexpr int kPerWake = 64;
+  const Server::Listener& listener = server_.listeners()[index];
+  for (int i = 0; i < kPerWake; ++i) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    const int fd = ::accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        server_.observe(Refusal::kDescriptors);
+        watch_listeners(false);
+        deadlines_.arm(accept_pause_, runtime::now_ns(), kAcceptPauseMs);
+      }
+      return;
+    }
+    if (!server_.enter_connection()) {
+      server_.observe(Refusal::kConnections);
+      [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      ::close(fd);
+      continue;
+    }
+    uint32_t port = 0;
+    const std::string peer = peer_text(address, &port);
+    server_.least_loaded().adopt(fd, *listener.runner, peer, port);
+  }
+}
+
+void IoThread::close_listeners() {
+  for (size_t i = 0; i < server_.listeners().size(); ++i) accept_from(i);
+  const bool paused = accept_pause_.armed();
+  deadlines_.disarm(accept_pause_);
+  if (!paused) watch_listeners(false);
+  for (Server::Listener& listener : server_.listeners()) ::close(std::exchange(listener.fd, -1));
+}
+
+void IoThread::abort_all() {
+  while (connections_ != nullptr) connections_->abort();
+}
+
+void IoThread::drain(bool now) {
+  draining_ = true;
+  for (Connection* connection = connections_; connection != nullptr;) {
+    Connection* next = connection->next;
+    connection->drain(now);
+    connection = next;
+  }
+}
+
+}  // namespace bulkhead::http

@@ -1,0 +1,121 @@
+// IoThread: what one reactor thread owns. Connections, free exchanges and slabs,
+// deadlines, and an inbox through which other threads reach its exchanges.
+#pragma once
+
+#include <pistache/reactor.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/exchange/deadline.hpp"
+#include "core/exchange/exchange.hpp"
+#include "core/http/connection.hpp"
+#include "core/http/response.hpp"
+#include "core/http/server.hpp"
+#include "core/http/settings.hpp"
+
+// Pistache's common.h leaks these.
+#undef TRY
+#undef TRY_RET
+#undef unreachable
+#undef CAT
+#undef UNIQUE_NAME
+
+namespace bulkhead::http {
+
+class IoThread final : public exchange::Home {
+ public:
+  IoThread(Server& server, size_t index);
+  ~IoThread();
+
+  void attach(Pistache::Polling::Epoll& poller);
+  void on_ready(const Pistache::Aio::FdSet& fds);
+
+  // ---- [any]
+  void adopt(int fd, chain::Runner& runner, std::string_view peer, uint32_t port);
+  void call(std::function<void()> task);
+  size_t load() const { return load_.load(std::memory_order_relaxed); }
+
+  // ---- exchange::Home
+  void post(exchange::Exchange* ex) override;
+  bool on_thread() const override { return current_ == this; }
+  void recycle(exchange::Exchange* ex) override;
+  exchange::DeadlineQueue& deadlines() override { return deadlines_; }
+  void body_released(size_t bytes) override { server_.release_body(bytes); }
+  void timed_out(exchange::Exchange& ex) override;
+  void give_slab(exchange::SlabRef slab) override { slabs_.give(std::move(slab)); }
+
+  // ---- for connections
+  Server& server() { return server_; }
+  const Settings& settings() const { return server_.settings(); }
+  exchange::SlabPool& slabs() { return slabs_; }
+  exchange::Exchange* take_exchange();
+  std::string_view date() { return date_.now(); }
+  uint64_t random();
+  void watch(int fd, void* tag, bool read, bool write);
+  void rearm(int fd, void* tag, bool read, bool write);
+  void unwatch(int fd);
+  void mark_dirty(Connection& connection);
+  void bury(Connection& connection);
+  // Answers what runs; idle connections close when `now` is set.
+  void drain(bool now);
+  // Closes every connection, whatever runs.
+  void abort_all();
+  // The poller is gone.
+  void detach() { poller_ = nullptr; }
+  // Accepts what has connected already, then closes the listening sockets. First thread only.
+  void close_listeners();
+  bool draining() const { return draining_; }
+
+ private:
+  struct Newcomer {
+    int fd;
+    chain::Runner* runner;
+    std::string peer;
+    uint32_t port;
+  };
+
+  void drain_inbox();
+  void run_calls();
+  void arm_timer();
+  void after_batch();
+  void accept_from(size_t listener);
+  void add(int fd, chain::Runner& runner, std::string_view peer, uint32_t port);
+
+  // Out of descriptors: listening stops for a moment instead of spinning.
+  struct AcceptPause final : exchange::DeadlineEntry {
+    explicit AcceptPause(IoThread& thread) : io(thread) {}
+    void expired() override { io.watch_listeners(true); }
+    IoThread& io;
+  };
+  void watch_listeners(bool on);
+  AcceptPause accept_pause_{*this};
+
+  Server& server_;
+  const size_t index_;
+  Pistache::Polling::Epoll* poller_ = nullptr;
+  int event_fd_ = -1, timer_fd_ = -1;
+  uint64_t timer_armed_ns_ = exchange::DeadlineQueue::kNever;
+  static inline thread_local IoThread* current_ = nullptr;
+
+  std::atomic<exchange::Exchange*> inbox_{nullptr};
+  std::mutex mutex_;
+  std::vector<Newcomer> newcomers_;
+  std::vector<std::function<void()>> calls_;
+  std::atomic<bool> has_calls_{false};
+  std::atomic<size_t> load_{0};
+
+  exchange::DeadlineQueue deadlines_;
+  exchange::SlabPool slabs_;
+  std::vector<exchange::Exchange*> free_exchanges_;
+  Connection* connections_ = nullptr;
+  std::vector<Connection*> dirty_, buried_;
+  DateCache date_;
+  uint64_t random_state_;
+  bool draining_ = false;
+};
+
+}  // namespace bulkhead::http

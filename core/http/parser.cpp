@@ -1,0 +1,306 @@
+#include "core/http/parser.hpp"
+
+#include <boost/beast/http/basic_parser.hpp>
+#include <cstring>
+#include <optional>
+
+#include "core/exchange/target.hpp"
+
+namespace bulkhead::http {
+
+namespace beast = boost::beast;
+using exchange::Exchange;
+
+namespace {
+
+std::string_view sv(beast::string_view s) { return {s.data(), s.size()}; }
+
+bool token_char(char c) {
+  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         kMarks.find(c) != std::string_view::npos;
+}
+
+// RFC 9112 §5.2, §2.2: a head with a line that begins with white space, or with CR or LF alone, is refused.
+bool lines_are_clean(std::string_view head) {
+  for (size_t at = head.find_first_of("\r\n"); at != std::string_view::npos; at = head.find_first_of("\r\n", at + 2)) {
+    if (head[at] != '\r' || at + 1 >= head.size() || head[at + 1] != '\n') return false;
+    if (at + 2 < head.size() && (head[at + 2] == ' ' || head[at + 2] == '\t')) return false;
+  }
+  return head.find('\0') == std::string_view::npos;
+}
+
+// RFC 3986 §3.2.2 and §3.2.3, loosely: what cannot be in uri-host [":" port] is refused.
+bool valid_host(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  const size_t bracket = host.rfind(']');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket))
+    for (const char c : host.substr(colon + 1))
+      if (c < '0' || c > '9') return false;
+  return host.find_first_of(" \t,/?#@\\\"<>^`{|}") == std::string_view::npos;
+}
+
+template <typename Each>
+void for_list(std::string_view list, Each each) {
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    std::string_view item = list.substr(0, comma);
+    while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
+    while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
+    each(item);
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace
+
+// The grammar, and the only code that knows Beast.
+class RequestParser::Beast {
+ public:
+  void begin(Exchange* ex) {
+    parser_.emplace(*this);
+    parser_->header_limit(UINT32_MAX);
+    parser_->body_limit(boost::none);
+    exchange_ = ex;
+    body_ = nullptr;
+    head_done_ = false;
+  }
+  beast::error_code put(const char* data, size_t size, size_t* used) {
+    beast::error_code ec;
+    *used = parser_->put(boost::asio::const_buffer(data, size), ec);
+    return ec;
+  }
+  bool head_done() const { return parser_->is_header_done(); }
+  bool done() const { return parser_->is_done(); }
+  void chunks_into(std::string* body, size_t limit) {
+    body_ = body;
+    limit_ = limit;
+    head_done_ = true;
+  }
+
+ private:
+  class Parser : public beast::http::basic_parser<true> {
+   public:
+    explicit Parser(Beast& owner) : owner_(owner) {}
+
+   protected:
+    using Ec = beast::error_code;
+    using Length = boost::optional<std::uint64_t>;
+    void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int, Ec&) override {}
+    void on_response_impl(int, beast::string_view, int, Ec&) override {}
+    void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, Ec&) override {
+      if (!owner_.head_done_) owner_.exchange_->headers.push_back({str(sv(name)), str(sv(value))});  // else a trailer
+    }
+    void on_header_impl(Ec&) override {}
+    void on_body_init_impl(const Length&, Ec&) override {}
+    std::size_t on_body_impl(beast::string_view body, Ec&) override { return body.size(); }
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view, Ec& ec) override {
+      if (size > owner_.limit_ - owner_.body_->size()) ec = beast::http::error::body_limit;
+    }
+    std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, Ec&) override {
+      owner_.body_->append(body.data(), body.size());
+      return body.size();
+    }
+    void on_finish_impl(Ec&) override {}
+
+   private:
+    Beast& owner_;
+  };
+
+  std::optional<Parser> parser_;
+  Exchange* exchange_ = nullptr;
+  std::string* body_ = nullptr;
+  size_t limit_ = 0;
+  bool head_done_ = false;
+};
+
+RequestParser::RequestParser(const Limits& limits) : limits_(limits), beast_(std::make_unique<Beast>()) {}
+RequestParser::~RequestParser() = default;
+
+void RequestParser::reset() {
+  scanned_ = 0;
+  line_parsed_ = chunked_ = false;
+  content_length_ = 0;
+}
+
+RequestParser::Result RequestParser::error(int status, std::string_view detail) {
+  status_ = status;
+  detail_ = detail;
+  return Result::kError;
+}
+
+RequestParser::Result RequestParser::parse_request_line(std::string_view line, Exchange& ex) {
+  const size_t first = line.find(' ');
+  if (first == 0 || first == std::string_view::npos) return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
+  const size_t second = line.find(' ', first + 1);
+  if (second == std::string_view::npos || second == first + 1)
+    return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
+  const std::string_view method = line.substr(0, first);
+  const std::string_view target = line.substr(first + 1, second - first - 1);
+  const std::string_view version = line.substr(second + 1);
+  for (const char c : method)
+    if (!token_char(c)) return error(400, "The method is not a token.");
+  for (const char c : target)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return error(400, "The request target has a control character.");
+  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || version[5] < '0' || version[5] > '9' ||
+      version[7] < '0' || version[7] > '9')
+    return error(400, "The request line does not end with an HTTP version.");
+  if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+  ex.request.method = str(method);
+  ex.request.target = str(target);
+  ex.request.http = version[7] == '0' ? 10 : 11;
+  return Result::kDone;
+}
+
+RequestParser::Result RequestParser::set_path(Exchange& ex) {
+  exchange::Target target;
+  if (!exchange::split_target(view(ex.request.method), view(ex.request.target), &target))
+    return error(400, "The request target is neither a path nor an absolute http URI.");
+  if (!exchange::valid_percent(target.path) || !exchange::valid_percent(target.query))
+    return error(400, "A '%' in the request target is not followed by two hexadecimal digits, or encodes NUL.");
+  ex.request.query = str(target.query);
+  if (!target.scheme.empty()) ex.request.scheme = str(target.scheme);
+  if (!target.authority.empty()) ex.request.authority = str(target.authority);
+  if (target.asterisk) target.path = "*";
+  ex.match_path = target.path;
+  if (exchange::has_dot_segments(target.path)) {
+    char* out = ex.allocate(target.path.size() + 1);
+    ex.match_path = {out, exchange::remove_dot_segments(target.path, out)};
+  }
+  std::string_view path = ex.match_path;
+  if (path.find('%') != std::string_view::npos) {
+    char* out = ex.allocate(path.size());
+    path = {out, exchange::percent_decode(path, out)};
+  }
+  ex.request.path = str(path);
+  return Result::kDone;
+}
+
+RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
+  size_t hosts = 0, lengths = 0, codings = 0;
+  bool close = false, keep_alive = false;
+  std::string_view coding;
+  for (bh_pair& field : ex.headers) {
+    char* name = const_cast<char*>(field.name.ptr);  // our own slab
+    for (size_t i = 0; i < field.name.len; ++i) name[i] = lower(name[i]);
+    const std::string_view value = view(field.value);
+    const std::string_view key = view(field.name);
+    switch (key.size()) {
+      case 4:
+        if (key == "host") {
+          if (++hosts > 1 || !valid_host(value)) return error(400, "Exactly one valid Host field is needed.");
+          if (view(ex.request.authority).empty()) ex.request.authority = field.value;
+        }
+        break;
+      case 6:
+        if (key == "cookie") ex.has_cookie = true;
+        if (key == "expect") {
+          if (!iequals(value, "100-continue")) return error(417, "The only expectation that can be met is 100-continue.");
+          ex.expect_continue = ex.request.http >= 11;
+        }
+        break;
+      case 10:
+        if (key == "connection")
+          for_list(value, [&](std::string_view option) {
+            close = close || iequals(option, "close");
+            keep_alive = keep_alive || iequals(option, "keep-alive");
+          });
+        break;
+      case 13:
+        if (key == "authorization") ex.has_authorization = true;
+        break;
+      case 14:
+        if (key == "content-length") {
+          ++lengths;
+          content_length_ = 0;
+          if (value.empty() || value.size() > 18) return error(400, "Content-Length is not a number of bytes.");
+          for (const char c : value) {
+            if (c < '0' || c > '9') return error(400, "Content-Length is not a number of bytes.");
+            content_length_ = content_length_ * 10 + static_cast<uint64_t>(c - '0');
+          }
+        }
+        break;
+      case 17:
+        if (key == "transfer-encoding") {
+          ++codings;
+          coding = value;
+        }
+        break;
+      default: break;
+    }
+  }
+  if (hosts == 0 && ex.request.http >= 11) return error(400, "HTTP/1.1 needs a Host field.");
+  if (lengths > 1) return error(400, "Content-Length is given more than once.");
+  if (codings != 0) {
+    if (ex.request.http < 11) return error(400, "HTTP/1.0 has no transfer codings.");
+    if (lengths != 0) return error(400, "Transfer-Encoding and Content-Length together.");
+    if (codings > 1 || !iequals(coding, "chunked")) return error(501, "The only transfer coding understood is exactly 'chunked'.");
+    chunked_ = true;
+  }
+  ex.keep_alive = ex.request.http >= 11 ? !close : keep_alive && !close;
+  ex.head_only = view(ex.request.method) == "HEAD";
+  ex.body_complete = !chunked_ && content_length_ == 0;
+  ex.request.headers = ex.headers.data();
+  ex.request.header_count = ex.headers.size();
+  return Result::kDone;
+}
+
+RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchange& ex, size_t* consumed) {
+  // An empty line before the request line is ignored (RFC 9112 §2.2).
+  const size_t skipped = size >= 2 && data[0] == '\r' && data[1] == '\n' ? 2 : 0;
+  if (size <= skipped) return Result::kMore;
+  const std::string_view bytes(data + skipped, size - skipped);
+
+  const size_t line_end = bytes.find('\n');
+  const size_t line_length = line_end == std::string_view::npos ? bytes.size() : line_end + 1;
+  if (line_length > limits_.request_line + 2) return error(414, "The request line is longer than the limit.");
+  if (line_end == std::string_view::npos) return Result::kMore;
+  if (line_end == 0 || bytes[line_end - 1] != '\r') return error(400, "A line does not end with CR LF.");
+
+  const size_t from = scanned_ > skipped + 3 ? scanned_ - skipped - 3 : 0;
+  const size_t end = bytes.find("\r\n\r\n", from);
+  scanned_ = size;
+  const size_t head_size = end == std::string_view::npos ? bytes.size() : end + 4;
+  const bool too_long = head_size - line_length > limits_.header;
+  if (end == std::string_view::npos && !too_long) {
+    // A head whose lines end in bare LF would be waited for in vain.
+    if (bytes.size() >= 2 && bytes.substr(bytes.size() - 2) == "\n\n") return error(400, "A line does not end with CR LF.");
+    return Result::kMore;
+  }
+
+  if (const Result result = parse_request_line(bytes.substr(0, line_end - 1), ex); result != Result::kDone) return result;
+  if (const Result result = set_path(ex); result != Result::kDone) return result;
+  line_parsed_ = true;
+  if (too_long) return error(431, "The header block is longer than the limit.");
+  const std::string_view head = bytes.substr(0, head_size);
+  if (!lines_are_clean(head.substr(0, head.size() - 2)))
+    return error(400, "A header line is folded, or does not end with CR LF.");
+
+  beast_->begin(&ex);
+  size_t used = 0;
+  if (const beast::error_code ec = beast_->put(head.data(), head.size(), &used); ec || !beast_->head_done())
+    return error(400, "A header field is malformed.");
+  if (ex.headers.size() > limits_.header_fields) return error(431, "There are more header fields than the limit.");
+  if (const Result result = vet_fields(ex); result != Result::kDone) return result;
+  *consumed = skipped + head_size;
+  return Result::kDone;
+}
+
+RequestParser::Result RequestParser::parse_chunked(const char* data, size_t size, size_t limit, std::string* body,
+                                                   size_t* consumed) {
+  beast_->chunks_into(body, limit);
+  *consumed = 0;
+  while (!beast_->done()) {
+    size_t used = 0;
+    const beast::error_code ec = beast_->put(data + *consumed, size - *consumed, &used);
+    *consumed += used;
+    if (ec == beast::http::error::need_more) return Result::kMore;
+    if (ec == beast::http::error::body_limit) return error(413, "The body is longer than " + std::to_string(limit) + " bytes.");
+    if (ec) return error(400, "The chunked body is malformed.");
+    if (used == 0 && !beast_->done()) return Result::kMore;
+  }
+  return Result::kDone;
+}
+
+}  // namespace bulkhead::http

@@ -1,0 +1,63 @@
+// RequestParser: bytes of a connection into an exchange.
+//
+// Boost.Beast's basic_parser does the grammar; beside it stands what it lets pass
+// and RFC 9112 forbids: obs-fold, bare CR, missing or doubled Host, transfer
+// codings other than exactly "chunked", repeated Content-Length, chunked in 1.0.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/exchange/exchange.hpp"
+#include "core/http/settings.hpp"
+
+namespace bulkhead::http {
+
+class RequestParser {
+ public:
+  enum class Result : uint8_t { kMore, kDone, kError };
+
+  explicit RequestParser(const Limits& limits);
+  ~RequestParser();
+
+  // Looks for a whole head in [data, data + size), which must be the same bytes as
+  // before plus new ones after kMore. On kDone `consumed` is the head's length and
+  // the exchange's request views `data`. Names are put in lower case in place.
+  Result parse_head(char* data, size_t size, exchange::Exchange& ex, size_t* consumed);
+
+  // ---- after kDone
+  bool chunked() const { return chunked_; }
+  uint64_t content_length() const { return content_length_; }
+  // Decodes chunked data; appends to `body`, at most `limit` bytes in all.
+  Result parse_chunked(const char* data, size_t size, size_t limit, std::string* body, size_t* consumed);
+
+  // ---- after kError
+  int status() const { return status_; }
+  std::string_view detail() const { return detail_; }
+  // The request line was understood, so hooks may be told of the request.
+  bool request_line_parsed() const { return line_parsed_; }
+
+  // Before the next message.
+  void reset();
+
+ private:
+  class Beast;
+
+  Result error(int status, std::string_view detail);
+  Result parse_request_line(std::string_view line, exchange::Exchange& ex);
+  Result vet_fields(exchange::Exchange& ex);
+  Result set_path(exchange::Exchange& ex);
+
+  const Limits& limits_;
+  std::unique_ptr<Beast> beast_;
+  size_t scanned_ = 0;
+  bool line_parsed_ = false, chunked_ = false;
+  uint64_t content_length_ = 0;
+  int status_ = 0;
+  std::string detail_;
+};
+
+}  // namespace bulkhead::http

@@ -1,0 +1,74 @@
+// Server: listening sockets, I/O threads, limits that span them.
+//
+// Life: listen() as often as needed, run(), drain(). Everything the host serves
+// comes through a chain::Runner, one per listener.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/chain/runner.hpp"
+#include "core/http/settings.hpp"
+
+namespace bulkhead::http {
+
+class IoThread;
+
+// Why a request or connection was turned away; the label of a metric.
+enum class Refusal : uint8_t { kConnections, kDescriptors, kMalformed, kHeader, kBodySize, kBodyMemory, kHeaderTimeout, kBodyTimeout, kWriteStall };
+std::string_view refusal_name(Refusal refusal);
+
+class Server {
+ public:
+  using Observer = std::function<void(Refusal)>;
+
+  Server(const Settings& settings, Observer observer);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0". Empty on success, else why not.
+  std::string listen(std::string_view address, chain::Runner& runner);
+  // The address listener `index` is bound to, with the port the system chose.
+  std::string address(size_t index) const;
+
+  // Starts the I/O threads and returns.
+  void run();
+  // Stops accepting, answers what runs, closes, stops the threads. True if everything ended before the deadline.
+  bool drain();
+
+  // ---- [any] for I/O threads
+  const Settings& settings() const { return settings_; }
+  void observe(Refusal refusal) {
+    if (observer_) observer_(refusal);
+  }
+  bool reserve_body(size_t bytes);
+  void release_body(size_t bytes) { bodies_.fetch_sub(bytes, std::memory_order_relaxed); }
+  bool enter_connection();
+  void leave_connection() { connections_.fetch_sub(1, std::memory_order_acq_rel); }
+  size_t connections() const { return connections_.load(std::memory_order_acquire); }
+
+  struct Listener {
+    int fd = -1;
+    chain::Runner* runner = nullptr;
+    std::string address;
+  };
+  std::vector<Listener>& listeners() { return listeners_; }
+  IoThread& least_loaded();
+
+ private:
+  class Reactor;
+
+  const Settings settings_;
+  Observer observer_;
+  std::vector<Listener> listeners_;
+  std::vector<std::unique_ptr<IoThread>> threads_;
+  std::unique_ptr<Reactor> reactor_;
+  std::atomic<size_t> bodies_{0}, connections_{0};
+};
+
+}  // namespace bulkhead::http

@@ -1,0 +1,358 @@
+// The functions behind bh_host. Each finds its instance through ctx, checks state
+// and grants, and hands on to the part of the host that does the work.
+#include <algorithm>
+#include <cstring>
+
+#include "bulkhead/extensions/introspect.h"
+#include "bulkhead/services/metric_sink.h"
+#include "bulkhead/services/trace_sink.h"
+#include "core/chain/problem.hpp"
+#include "core/exchange/exchange.hpp"
+#include "bulkhead/status.hpp"
+#include "core/plugins/instance.hpp"
+#include "core/plugins/manager.hpp"
+#include "core/runtime/clock.hpp"
+#include "core/version.hpp"
+
+namespace bulkhead::plugins {
+
+using exchange::Exchange;
+
+namespace {
+
+bh_status refuse(bh_error* err, bh_status code, std::string_view message) {
+  if (err != nullptr && BH_HAS(err, message)) {
+    err->code = code;
+    const size_t n = std::min(message.size(), sizeof err->message - 1);
+    std::memcpy(err->message, message.data(), n);
+    err->message[n] = '\0';
+  }
+  return code;
+}
+
+}  // namespace
+
+struct HostApi {
+  static Instance& of(const bh_host* h) { return *static_cast<Instance*>(h->ctx); }
+
+  // ---- log, clock, health
+
+  static void log(const bh_host* h, bh_exchange* ex, int32_t level, bh_str message, const bh_pair* fields, size_t n) {
+    Instance& plugin = of(h);
+    if (level < BH_TRACE || level > BH_ERROR || !plugin.environment_.log.enabled(static_cast<telemetry::Level>(level))) return;
+    telemetry::Log::Fields all{{"plugin", plugin.id()}};
+    if (ex != nullptr) all.emplace_back("request_id", view(Exchange::of(ex)->request.id));
+    for (size_t i = 0; i < n; ++i) all.emplace_back(view(fields[i].name), view(fields[i].value));
+    plugin.environment_.log.write(static_cast<telemetry::Level>(level), view(message), all);
+  }
+  static int32_t log_enabled(const bh_host* h, int32_t level) {
+    return level >= BH_TRACE && level <= BH_ERROR && of(h).environment_.log.enabled(static_cast<telemetry::Level>(level)) ? 1 : 0;
+  }
+  static uint64_t now_ns(const bh_host* /*h*/) { return runtime::now_ns(); }
+  static void health(const bh_host* h, int32_t state, bh_str why) {
+    Instance& plugin = of(h);
+    const std::lock_guard lock(plugin.mutex_);
+    plugin.health_ = {state, std::string(view(why))};
+    plugin.health_told_ = true;
+  }
+
+  // ---- registration
+
+  static bh_status route(const bh_host* h, const bh_route* r, bh_error* err) {
+    Instance& plugin = of(h);
+    if (!plugin.setting_up()) return refuse(err, BH_E_STATE, "routes are registered in create and start only");
+    if (!BH_HAS(r, reserved) || r->step == nullptr) return refuse(err, BH_E_INVALID, "the route has no step, or its size is not set");
+    const std::string_view pattern = view(r->pattern), method = view(r->method);
+    if (method.empty()) return refuse(err, BH_E_INVALID, "the route has no method");
+    if (const std::string wrong = chain::Router::check_pattern(pattern); !wrong.empty())
+      return refuse(err, BH_E_INVALID, std::string(pattern) + ": " + wrong);
+    const std::string own = "/" + std::string(view(plugin.descriptor().id));
+    if (pattern != own && !pattern.starts_with(own + "/") && !plugin.granted("route", pattern))
+      return refuse(err, BH_E_DENIED, "the grant 'route:" + std::string(pattern) + "' is not declared by the plugin");
+    if (!view(r->operation).empty() && !config::Json::accept(view(r->operation)))
+      return refuse(err, BH_E_INVALID, std::string(method) + " " + std::string(pattern) + ": the operation is not JSON");
+    chain::Route route;
+    route.method = method;
+    route.pattern = pattern;
+    route.operation = view(r->operation);
+    route.scope = view(r->scope);
+    route.max_body = r->max_body;
+    route.timeout_ms = r->timeout_ms;
+    route.step = {r->step, r->self, &plugin.owner_, (r->flags & BH_BLOCKING) != 0};
+    plugin.routes_.push_back(std::move(route));
+    return BH_OK;
+  }
+  static bh_status hook(const bh_host* h, const bh_hook* k, bh_error* err) {
+    Instance& plugin = of(h);
+    if (!plugin.setting_up()) return refuse(err, BH_E_STATE, "hooks are registered in create and start only");
+    if (!BH_HAS(k, routes) || k->step == nullptr) return refuse(err, BH_E_INVALID, "the hook has no step, or its size is not set");
+    if (chain::phase_name(k->phase).empty()) return refuse(err, BH_E_INVALID, "the hook's phase does not exist");
+    if (k->phase == BH_RECEIVE && !view(k->routes).empty())
+      return refuse(err, BH_E_INVALID, "RECEIVE runs before routing, its hooks cannot be bound to routes");
+    plugin.hooks_.push_back({k->phase, std::string(view(k->routes)), {k->step, k->self, &plugin.owner_, (k->flags & BH_BLOCKING) != 0}});
+    return BH_OK;
+  }
+
+  // ---- work elsewhere
+
+  static bh_status post(const bh_host* h, void (*run)(void*), void* arg) {
+    Instance& plugin = of(h);
+    if (run == nullptr) return BH_E_INVALID;
+    plugin.task_begun();
+    const runtime::Task task{
+        [](const runtime::Task& t) {
+          auto& owner = *static_cast<Instance*>(t.a);
+          reinterpret_cast<void (*)(void*)>(t.d)(const_cast<void*>(t.b));
+          owner.task_ended();
+        },
+        &plugin, arg, nullptr, reinterpret_cast<uint64_t>(run)};
+    if (plugin.environment_.executor.submit(task)) return BH_OK;
+    plugin.task_ended();
+    return BH_E_BUSY;
+  }
+  static uint64_t timer(const bh_host* h, uint64_t delay_ms, uint64_t period_ms, void (*run)(void*), void* arg) {
+    Instance& plugin = of(h);
+    if (run == nullptr || plugin.life_ >= Life::kDraining) return 0;
+    const uint64_t id = plugin.environment_.timers.start(delay_ms, period_ms, [run, arg] { run(arg); });
+    const std::lock_guard lock(plugin.mutex_);
+    plugin.timers_.insert(id);
+    return id;
+  }
+  static void timer_cancel(const bh_host* h, uint64_t id) {
+    Instance& plugin = of(h);
+    {
+      const std::lock_guard lock(plugin.mutex_);
+      if (plugin.timers_.erase(id) == 0) return;
+    }
+    plugin.environment_.timers.cancel(id);
+  }
+
+  // ---- services
+
+  static bh_status publish(const bh_host* h, bh_str id, uint32_t version, const void* api, void* self) {
+    Instance& plugin = of(h);
+    if (!plugin.setting_up()) return BH_E_STATE;
+    const bh_plugin& d = plugin.descriptor();
+    const bool declared = std::any_of(d.offers, d.offers + d.offer_count, [&](const bh_need& offer) { return view(offer.service) == view(id); });
+    if (!declared || api == nullptr) return declared ? BH_E_INVALID : BH_E_DENIED;
+    if (!plugin.environment_.services.publish(view(id), version, api, self, &plugin)) return BH_E_CONFLICT;
+    if (view(id) == BH_METRIC_SINK_ID) {
+      plugin.environment_.metrics.set_sink(static_cast<const bh_metric_sink*>(api), self);
+      plugin.metric_sink_ = true;
+    }
+    if (view(id) == BH_TRACE_SINK_ID) {
+      plugin.environment_.tracing.set_sink(static_cast<const bh_trace_sink*>(api), self);
+      plugin.trace_sink_ = true;
+    }
+    return BH_OK;
+  }
+  static bh_status acquire(const bh_host* h, bh_str id, uint32_t min_version, bh_service* out, bh_error* err) {
+    Instance& plugin = of(h);
+    if (!plugin.granted("service", view(id)))
+      return refuse(err, BH_E_DENIED, "the grant 'service:" + std::string(view(id)) + "' is not declared by the plugin");
+    std::string wrong;
+    std::shared_ptr<Provider> provider = plugin.environment_.services.find(view(id), min_version, &wrong);
+    if (!provider) return refuse(err, BH_E_UNAVAILABLE, wrong);
+    provider->leases.fetch_add(1);
+    out->version = provider->version;
+    out->api = provider->api;
+    out->self = provider->self;
+    auto lease = std::make_unique<Lease>(Lease{std::move(provider)});
+    out->lease = lease.get();
+    const std::lock_guard lock(plugin.mutex_);
+    plugin.leases_.insert(lease.release());
+    return BH_OK;
+  }
+  static void release(const bh_host* h, bh_service* service) {
+    Instance& plugin = of(h);
+    auto* lease = static_cast<Lease*>(std::exchange(service->lease, nullptr));
+    if (lease == nullptr) return;
+    {
+      const std::lock_guard lock(plugin.mutex_);
+      if (plugin.leases_.erase(lease) == 0) return;
+    }
+    const std::unique_ptr<Lease> owned(lease);
+    owned->provider->leases.fetch_sub(1);
+  }
+
+  // ---- metrics and traces
+
+  static bh_status metric(const bh_host* h, const bh_metric* m, uint32_t* id) {
+    Instance& plugin = of(h);
+    if (!plugin.setting_up()) return BH_E_STATE;
+    const std::string wrong = plugin.environment_.metrics.add(plugin.id(), *m, id);
+    if (wrong.empty()) return BH_OK;
+    plugin.environment_.log.write(telemetry::Level::kError, "metric refused: " + wrong, {{"plugin", plugin.id()}});
+    return BH_E_CONFLICT;
+  }
+  static bh_status series(const bh_host* h, uint32_t metric, const bh_str* labels, size_t n, uint32_t* id) {
+    return of(h).environment_.metrics.series(metric, labels, n, id).empty() ? BH_OK : BH_E_INVALID;
+  }
+  static void record(const bh_host* h, uint32_t series, double v, bh_exchange* exemplar) {
+    of(h).environment_.metrics.record(series, v, exemplar);
+  }
+  static bh_span* span(const bh_host* h, bh_exchange* ex, bh_span* parent, int32_t kind, bh_str name) {
+    return of(h).environment_.tracing.begin(of(h).id(), ex, parent, kind, name);
+  }
+
+  // ---- the exchange
+
+  static bh_exchange* ex_retain(const bh_host* /*h*/, bh_exchange* ex) {
+    Exchange::of(ex)->hold();
+    return ex;
+  }
+  static void ex_release(const bh_host* /*h*/, bh_exchange* ex) { Exchange::of(ex)->unhold(); }
+  static int32_t ex_live(const bh_host* /*h*/, bh_exchange* ex) { return Exchange::of(ex)->live() ? 1 : 0; }
+  static bh_status ex_reply(const bh_host* h, bh_exchange* handle, const bh_reply* r) {
+    Exchange& ex = *Exchange::of(handle);
+    if (!BH_HAS(r, arg) || r->status < 200 || r->status > 599) {
+      if (BH_HAS(r, arg) && r->release != nullptr) r->release(r->arg);
+      return BH_E_INVALID;
+    }
+    if (!ex.answer(*r, of(h).id())) return BH_E_GONE;
+    ex.wake();
+    return BH_OK;
+  }
+  static bh_status ex_fail(const bh_host* h, bh_exchange* handle, bh_status code, bh_str detail) {
+    Exchange& ex = *Exchange::of(handle);
+    const int status = http_status(code);
+    if (code >= BH_OK) return BH_E_INVALID;
+    Instance& plugin = of(h);
+    bool mine = false;
+    if (status == 500) {
+      mine = chain::answer_problem(ex, status, "The server failed to answer this request. The log has the reason under this id.", plugin.id());
+      if (mine) log(h, handle, BH_ERROR, detail, nullptr, 0);
+    } else {
+      mine = chain::answer_problem(ex, status, view(detail), plugin.id());
+    }
+    if (!mine) return BH_E_GONE;
+    ex.wake();
+    return BH_OK;
+  }
+  static bh_status ex_resume(const bh_host* /*h*/, bh_exchange* handle) {
+    Exchange& ex = *Exchange::of(handle);
+    if (!ex.live()) return BH_E_GONE;
+    if (ex.resumed.exchange(true, std::memory_order_acq_rel)) return BH_E_STATE;
+    ex.wake();
+    return BH_OK;
+  }
+  static bh_status ex_on_end(const bh_host* /*h*/, bh_exchange* ex, void (*run)(void*), void* arg) {
+    if (run == nullptr) return BH_E_INVALID;
+    Exchange::of(ex)->on_end(run, arg);
+    return BH_OK;
+  }
+  static bh_status ex_outcome(const bh_host* /*h*/, bh_exchange* handle, bh_outcome* out) {
+    Exchange& ex = *Exchange::of(handle);
+    if (!BH_HAS(out, bytes_out)) return BH_E_INVALID;
+    if (ex.stage < exchange::Stage::kRespond) return BH_E_STATE;
+    const uint32_t size = out->size;
+    *out = {};
+    out->size = size;
+    out->status = 499;
+    out->duration_ns = (ex.finished_ns != 0 ? ex.finished_ns : runtime::now_ns()) - ex.request.received_ns;
+    out->bytes_out = ex.bytes_out;
+    if (ex.aborted) return BH_OK;
+    const exchange::Answer& answer = ex.outcome();
+    out->status = answer.status;
+    out->headers = answer.headers.data();
+    out->header_count = answer.headers.size();
+    out->body = str(answer.body);
+    out->author = str(answer.author);
+    return BH_OK;
+  }
+  static bh_status ex_edit(const bh_host* /*h*/, bh_exchange* handle, const bh_reply* change) {
+    Exchange& ex = *Exchange::of(handle);
+    if (!BH_HAS(change, arg) || (change->status != 0 && (change->status < 200 || change->status > 599))) return BH_E_INVALID;
+    if (ex.stage > exchange::Stage::kRespond) return BH_E_STATE;
+    ex.edit(*change, ex.stage == exchange::Stage::kRespond);
+    return BH_OK;
+  }
+  static bh_status ex_get(const bh_host* /*h*/, bh_exchange* ex, bh_str key, bh_str* value) {
+    std::string_view found;
+    if (!Exchange::of(ex)->get(view(key), &found)) return BH_E_NOT_FOUND;
+    *value = str(found);
+    return BH_OK;
+  }
+  static bh_status ex_put(const bh_host* h, bh_exchange* ex, bh_str key, bh_str value) {
+    Instance& plugin = of(h);
+    const std::string_view name = view(key);
+    if (name.starts_with("identity.")) {
+      if (!plugin.may_identify_) return BH_E_DENIED;
+    } else if (!name.starts_with(plugin.id() + ".") && !name.starts_with(std::string(view(plugin.descriptor().id)) + ".")) {
+      return BH_E_INVALID;
+    }
+    Exchange::of(ex)->put(name, view(value));
+    return BH_OK;
+  }
+
+  // ---- extensions
+
+  static const Manager& manager(const bh_host* h) { return *of(h).environment_.manager; }
+  static uint64_t generation(const bh_host* h) { return manager(h).generation(); }
+  static void visit_plugins(const bh_host* h, void (*visit)(void*, const bh_plugin_info*), void* arg) {
+    for (const auto& plugin : manager(h).instances()) {
+      const Instance::Health state = plugin->health();
+      const bh_plugin& d = plugin->descriptor();
+      const bh_plugin_info info{sizeof info, state.state, str(plugin->id()), d.id, d.version, d.summary, str(plugin->file()), str(state.why)};
+      visit(arg, &info);
+    }
+  }
+  static void visit_routes(const bh_host* h, void (*visit)(void*, const bh_route_info*), void* arg) {
+    const auto table = manager(h).table();
+    if (!table) return;
+    for (const chain::Route& route : table->routes) {
+      const bh_route_info info{sizeof info, route.step.blocking ? uint32_t{BH_BLOCKING} : 0, str(route.method), str(route.pattern),
+                               str(route.step.owner->id), str(route.operation), str(route.scope)};
+      visit(arg, &info);
+    }
+  }
+  static const void* extension(const bh_host* /*h*/, bh_str id) {
+    static constexpr bh_introspect kIntrospect{sizeof(bh_introspect), 0, generation, visit_plugins, visit_routes};
+    return view(id) == BH_INTROSPECT_ID ? &kIntrospect : nullptr;
+  }
+
+  static void fill(Instance& plugin, bh_host* h) {
+    *h = {};
+    h->size = sizeof *h;
+    h->abi_major = BH_ABI_MAJOR;
+    h->abi_minor = BH_ABI_MINOR;
+    h->ctx = &plugin;
+    h->version = str(kVersion);
+    h->instance = str(plugin.owner_.id);
+    h->log = log;
+    h->log_enabled = log_enabled;
+    h->now_ns = now_ns;
+    h->health = health;
+    h->route = route;
+    h->hook = hook;
+    h->post = post;
+    h->timer = timer;
+    h->timer_cancel = timer_cancel;
+    h->publish = publish;
+    h->acquire = acquire;
+    h->release = release;
+    h->metric = metric;
+    h->series = series;
+    h->record = record;
+    h->span = span;
+    h->span_tag = telemetry::Tracing::tag;
+    h->span_context = telemetry::Tracing::context;
+    h->span_end = telemetry::Tracing::end;
+    h->ex_retain = ex_retain;
+    h->ex_release = ex_release;
+    h->ex_live = ex_live;
+    h->ex_reply = ex_reply;
+    h->ex_fail = ex_fail;
+    h->ex_resume = ex_resume;
+    h->ex_on_end = ex_on_end;
+    h->ex_outcome = ex_outcome;
+    h->ex_edit = ex_edit;
+    h->ex_get = ex_get;
+    h->ex_put = ex_put;
+    h->extension = extension;
+  }
+};
+
+void fill_host(Instance& instance, bh_host* host) { HostApi::fill(instance, host); }
+
+}  // namespace bulkhead::plugins

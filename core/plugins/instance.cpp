@@ -1,0 +1,138 @@
+#include "core/plugins/instance.hpp"
+
+#include <chrono>
+
+#include "core/exchange/text.hpp"
+
+namespace bulkhead::plugins {
+
+Instance::Instance(Environment& environment, std::shared_ptr<Library> library, const config::PluginEntry& entry)
+    : environment_(environment), library_(std::move(library)), entry_(entry) {
+  owner_.id = entry.id;
+  const bh_plugin& d = descriptor();
+  for (size_t i = 0; i < d.grant_count; ++i) {
+    const std::string_view grant = view(d.grants[i]);
+    const size_t colon = grant.find(':');
+    if (colon == std::string_view::npos) continue;
+    grants_.emplace_back(grant.substr(0, colon), grant.substr(colon + 1));
+  }
+  owner_.sees_authorization = granted("header", "authorization");
+  owner_.sees_cookie = granted("header", "cookie");
+  may_identify_ = granted("phase", "authenticate");
+  fill_host(*this, &host_);
+}
+
+Instance::~Instance() { retire(); }
+
+bool Instance::granted(std::string_view kind, std::string_view what) const {
+  for (const auto& [have, glob] : grants_)
+    if (have == kind && !glob.empty() && chain::glob_match(glob, what)) return true;
+  return false;
+}
+
+// Runs one of the plugin's functions; what it throws becomes a reason like any other.
+std::string Instance::call(const char* what, const std::function<bh_status(bh_error*)>& function) {
+  bh_error err{};
+  err.size = sizeof err;
+  bh_status status = BH_OK;
+  try {
+    status = function(&err);
+  } catch (const std::exception& thrown) {
+    return std::string(what) + " threw: " + thrown.what();
+  } catch (...) {
+    return std::string(what) + " threw something that is no std::exception";
+  }
+  if (status == BH_OK) return {};
+  return err.message[0] != '\0' ? std::string(err.message) : std::string(what) + " failed with status " + std::to_string(status);
+}
+
+std::string Instance::create(const config::Json& config) {
+  life_ = Life::kCreating;
+  const std::string text = config.dump();
+  std::string wrong = call("create", [&](bh_error* err) { return descriptor().create(&host_, str(text), &self_, err); });
+  if (wrong.empty()) life_ = Life::kCreated;
+  return wrong;
+}
+
+std::string Instance::start() {
+  life_ = Life::kStarting;
+  if (descriptor().start != nullptr) {
+    std::string wrong = call("start", [&](bh_error* err) { return descriptor().start(self_, err); });
+    if (!wrong.empty()) return wrong;
+  }
+  life_ = Life::kLive;
+  const std::lock_guard lock(mutex_);
+  if (!health_told_) health_ = {BH_READY, ""};
+  return {};
+}
+
+void Instance::quiesce() {
+  if (life_ != Life::kLive) return;
+  life_ = Life::kDraining;
+  if (descriptor().quiesce != nullptr)
+    call("quiesce", [&](bh_error*) {
+      descriptor().quiesce(self_);
+      return BH_OK;
+    });
+}
+
+void Instance::task_ended() {
+  if (tasks_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const std::lock_guard lock(mutex_);
+  idle_.notify_all();
+}
+
+void Instance::retire() {
+  if (life_ == Life::kRetired) return;
+  quiesce();
+  std::set<uint64_t> timers;
+  {
+    const std::lock_guard lock(mutex_);
+    timers.swap(timers_);
+  }
+  for (const uint64_t id : timers) environment_.timers.cancel(id);
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return tasks_.load(std::memory_order_acquire) == 0; });
+  }
+  if (metric_sink_) environment_.metrics.clear_sink();
+  if (trace_sink_) environment_.tracing.clear_sink();
+  const bool started = life_ == Life::kDraining;
+  life_ = Life::kStopped;
+  if (started && descriptor().stop != nullptr)
+    call("stop", [&](bh_error*) {
+      descriptor().stop(self_);
+      return BH_OK;
+    });
+  if (self_ != nullptr)
+    call("destroy", [&](bh_error*) {
+      descriptor().destroy(self_);
+      return BH_OK;
+    });
+  self_ = nullptr;
+  environment_.services.withdraw(this);
+  for (Lease* lease : leases_) {
+    lease->provider->leases.fetch_sub(1);
+    delete lease;
+  }
+  leases_.clear();
+  life_ = Life::kRetired;
+}
+
+chain::OrderRule Instance::order_rule() const {
+  chain::OrderRule rule;
+  rule.id = owner_.id;
+  const bh_plugin& d = descriptor();
+  for (size_t i = 0; i < d.after_count; ++i) rule.after.emplace_back(view(d.after[i]));
+  for (size_t i = 0; i < d.before_count; ++i) rule.before.emplace_back(view(d.before[i]));
+  rule.operator_after = entry_.after;
+  rule.operator_before = entry_.before;
+  return rule;
+}
+
+Instance::Health Instance::health() const {
+  const std::lock_guard lock(mutex_);
+  return health_;
+}
+
+}  // namespace bulkhead::plugins

@@ -1,0 +1,106 @@
+// Instance: one configured plugin, from create to destroy, and the host as it sees it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bulkhead/plugin.h"
+#include "core/chain/order.hpp"
+#include "core/chain/table.hpp"
+#include "core/config/model.hpp"
+#include "core/plugins/library.hpp"
+#include "core/plugins/services.hpp"
+#include "core/runtime/executor.hpp"
+#include "core/runtime/timers.hpp"
+#include "core/telemetry/log.hpp"
+#include "core/telemetry/metrics.hpp"
+#include "core/telemetry/tracing.hpp"
+
+namespace bulkhead::plugins {
+
+class Manager;
+
+// What the host lends to every instance.
+struct Environment {
+  telemetry::Log& log;
+  telemetry::Metrics& metrics;
+  telemetry::Tracing& tracing;
+  runtime::Executor& executor;
+  runtime::Timers& timers;
+  Services& services;
+  const Manager* manager = nullptr;  // for bh.introspect/1
+};
+
+enum class Life : uint8_t { kMapped, kCreating, kCreated, kStarting, kLive, kDraining, kStopped, kRetired };
+
+class Instance {
+ public:
+  Instance(Environment& environment, std::shared_ptr<Library> library, const config::PluginEntry& entry);
+  ~Instance();
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  // ---- control thread. Empty on success, else the reason.
+  std::string create(const config::Json& config);
+  std::string start();
+  void quiesce();
+  // Waits for posted tasks and timers, then stop and destroy. Safe in any state.
+  void retire();
+
+  const std::string& id() const { return owner_.id; }
+  const bh_plugin& descriptor() const { return library_->descriptor(); }
+  const std::string& file() const { return library_->path(); }
+  const config::PluginEntry& entry() const { return entry_; }
+  void* self() const { return self_; }
+  chain::OrderRule order_rule() const;
+  const std::vector<chain::Route>& routes() const { return routes_; }
+  const std::vector<chain::Hook>& hooks() const { return hooks_; }
+
+  struct Health {
+    int32_t state;
+    std::string why;
+  };
+  Health health() const;  // [any]
+
+ private:
+  friend struct HostApi;
+
+  bool setting_up() const { return life_ == Life::kCreating || life_ == Life::kStarting; }
+  bool granted(std::string_view kind, std::string_view what) const;
+  std::string call(const char* what, const std::function<bh_status(bh_error*)>& function);
+  void task_begun() { tasks_.fetch_add(1, std::memory_order_acq_rel); }
+  void task_ended();
+
+  Environment& environment_;
+  std::shared_ptr<Library> library_;
+  const config::PluginEntry entry_;
+  bh_host host_{};
+  chain::Owner owner_;
+  std::atomic<Life> life_{Life::kMapped};
+  void* self_ = nullptr;
+  std::vector<std::pair<std::string, std::string>> grants_;  // kind, glob
+  bool may_identify_ = false, metric_sink_ = false, trace_sink_ = false;
+
+  std::vector<chain::Route> routes_;
+  std::vector<chain::Hook> hooks_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  Health health_{BH_STARTING, "starting"};
+  bool health_told_ = false;
+  std::set<uint64_t> timers_;
+  std::set<Lease*> leases_;
+  std::atomic<size_t> tasks_{0};
+};
+
+// Fills the function table of an instance's host.
+void fill_host(Instance& instance, bh_host* host);
+
+}  // namespace bulkhead::plugins

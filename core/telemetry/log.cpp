@@ -1,0 +1,136 @@
+#include "core/telemetry/log.hpp"
+
+#include <fcntl.h>
+#include <spdlog/async.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <ctime>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace bulkhead::telemetry {
+
+namespace {
+
+constexpr std::array<std::string_view, 5> kNames = {"trace", "debug", "info", "warn", "error"};
+constexpr size_t kQueue = 4096;
+
+std::string timestamp() {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  tm parts{};
+  gmtime_r(&t.tv_sec, &parts);
+  char text[32];
+  const size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  char whole[48];
+  snprintf(whole, sizeof whole, "%.*s.%03ldZ", static_cast<int>(n), text, t.tv_nsec / 1'000'000);
+  return whole;
+}
+
+// A descriptor that can be reopened. write(2) directly: a line is one call.
+class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit DescriptorSink(std::string path) : path_(std::move(path)) {
+    if (!path_.empty() && !open()) throw std::runtime_error("cannot open the log file " + path_);
+  }
+  ~DescriptorSink() override {
+    if (!path_.empty()) ::close(fd_);
+  }
+  bool reopen() {
+    const std::lock_guard lock(mutex_);
+    return path_.empty() || open();
+  }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const char* at = message.payload.data();
+    size_t left = message.payload.size();
+    while (left > 0) {
+      const ssize_t n = ::write(fd_, at, left);
+      if (n <= 0) return;  // a full disk loses lines, not requests
+      at += n;
+      left -= static_cast<size_t>(n);
+    }
+  }
+  void flush_() override {}
+
+ private:
+  bool open() {
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0) return false;
+    if (fd_ != STDERR_FILENO) ::close(fd_);
+    fd_ = fd;
+    return true;
+  }
+
+  std::string path_;
+  int fd_ = STDERR_FILENO;
+};
+
+}  // namespace
+
+std::string_view level_name(Level level) { return kNames[static_cast<size_t>(level)]; }
+
+bool parse_level(std::string_view name, Level* level) {
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] != name) continue;
+    *level = static_cast<Level>(i);
+    return true;
+  }
+  return false;
+}
+
+class Log::Impl {
+ public:
+  explicit Impl(const LogSettings& settings)
+      : json(settings.json),
+        service(settings.service),
+        version(settings.version),
+        level(settings.level),
+        sink(std::make_shared<DescriptorSink>(settings.file)),
+        pool(std::make_shared<spdlog::details::thread_pool>(kQueue, 1)),
+        logger(std::make_shared<spdlog::async_logger>("bulkhead", sink, pool, spdlog::async_overflow_policy::overrun_oldest)) {
+    logger->set_level(spdlog::level::trace);
+  }
+
+  const bool json;
+  const std::string service, version;
+  std::atomic<Level> level;
+  std::shared_ptr<DescriptorSink> sink;
+  std::shared_ptr<spdlog::details::thread_pool> pool;  // its destructor writes what is queued
+  std::shared_ptr<spdlog::async_logger> logger;
+};
+
+Log::Log(const LogSettings& settings) : impl_(std::make_unique<Impl>(settings)) {}
+Log::~Log() = default;
+
+bool Log::enabled(Level level) const { return level >= impl_->level.load(std::memory_order_relaxed); }
+Level Log::level() const { return impl_->level.load(std::memory_order_relaxed); }
+void Log::set_level(Level level) { impl_->level.store(level, std::memory_order_relaxed); }
+uint64_t Log::dropped() const { return impl_->pool->overrun_counter(); }
+bool Log::reopen() { return impl_->sink->reopen(); }
+
+void Log::write(Level level, std::string_view message, const Fields& fields) {
+  if (!enabled(level)) return;
+  std::string line;
+  if (impl_->json) {
+    nlohmann::ordered_json entry = {{"timestamp", timestamp()}, {"level", level_name(level)}, {"service", impl_->service}, {"version", impl_->version}};
+    for (const auto& [key, value] : fields) entry[std::string(key)] = value;
+    entry["message"] = message;
+    line = entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  } else {
+    line = timestamp() + " " + std::string(level_name(level)) + " " + std::string(message);
+    for (const auto& [key, value] : fields) line += " " + std::string(key) + "=" + std::string(value);
+    for (char& c : line)
+      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  line += '\n';
+  impl_->logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace bulkhead::telemetry

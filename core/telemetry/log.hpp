@@ -1,0 +1,50 @@
+// Log: one line a message, JSON or text, written by a thread of its own. A full
+// queue drops the oldest lines and counts them; nobody waits for a disk.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::telemetry {
+
+enum class Level : int { kTrace, kDebug, kInfo, kWarn, kError };
+std::string_view level_name(Level level);
+// False for anything but trace, debug, info, warn, error.
+bool parse_level(std::string_view name, Level* level);
+
+struct LogSettings {
+  Level level = Level::kInfo;
+  bool json = true;
+  std::string file;  // "" = standard error
+  std::string service, version;
+};
+
+class Log {
+ public:
+  using Fields = std::vector<std::pair<std::string_view, std::string_view>>;
+
+  explicit Log(const LogSettings& settings);
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // [any] All of them.
+  void write(Level level, std::string_view message, const Fields& fields = {});
+  bool enabled(Level level) const;
+  Level level() const;
+  void set_level(Level level);
+  uint64_t dropped() const;
+  // Closes and opens the file again, after a rotation. False if it cannot be opened; the old one stays.
+  bool reopen();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::telemetry

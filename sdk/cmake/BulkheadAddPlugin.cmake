@@ -1,0 +1,48 @@
+# bulkhead_add_plugin(NAME SOURCES a.cpp [b.cpp ...] [SCHEMA schema.json] [EMBED file ...] [LIBRARIES lib ...])
+#
+# Builds NAME.so as the plugin contract wants it: one exported symbol, nothing left
+# undefined, no symbol that would pin the library in memory after a swap.
+# SCHEMA and EMBED files are available to the sources as std::string_view constants in
+# "NAME_embedded.hpp", namespace NAME_embedded: "migrations/1-a.sql" is migrations_1_a_sql.
+# A target NAME_objects holds the same code for a test to link, debug and cover.
+
+set(BULKHEAD_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+function(bulkhead_add_plugin name)
+  cmake_parse_arguments(arg "" "SCHEMA" "SOURCES;EMBED;LIBRARIES" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
+    message(FATAL_ERROR "bulkhead_add_plugin(${name}): expected SOURCES, SCHEMA, EMBED, LIBRARIES; got '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  string(MAKE_C_IDENTIFIER "${name}" identifier)
+
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name}_generated)
+  set(header ${generated}/${identifier}_embedded.hpp)
+  set(files ${arg_SCHEMA} ${arg_EMBED})
+  if(files)
+    add_custom_command(OUTPUT ${header}
+      COMMAND ${CMAKE_COMMAND} -DOUTPUT=${header} -DNAMESPACE=${identifier}_embedded "-DFILES=${files}"
+              -DROOT=${CMAKE_CURRENT_SOURCE_DIR} -P ${BULKHEAD_CMAKE_DIR}/bulkhead_embed.cmake
+      DEPENDS ${files} ${BULKHEAD_CMAKE_DIR}/bulkhead_embed.cmake
+      VERBATIM)
+    set(arg_SOURCES ${arg_SOURCES} ${header})
+  endif()
+
+  add_library(${name}_objects OBJECT ${arg_SOURCES})
+  target_include_directories(${name}_objects PUBLIC ${generated} ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name}_objects PUBLIC Bulkhead::sdk ${arg_LIBRARIES})
+  target_compile_options(${name}_objects PRIVATE -fPIC -fvisibility=hidden -fvisibility-inlines-hidden
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
+
+  add_library(${name} MODULE $<TARGET_OBJECTS:${name}_objects>)
+  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES})
+  set_target_properties(${name} PROPERTIES
+    PREFIX "" SUFFIX ".so" LINKER_LANGUAGE CXX
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/bulkhead)
+  target_link_options(${name} PRIVATE -Wl,-z,relro,-z,now -Wl,-Bsymbolic-functions
+    -Wl,--version-script=${BULKHEAD_CMAKE_DIR}/plugin.map)
+  # A sanitizer's runtime lives in the executable: only then may symbols stay undefined.
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
+  set_property(TARGET ${name} PROPERTY LINK_DEPENDS ${BULKHEAD_CMAKE_DIR}/plugin.map)
+endfunction()
