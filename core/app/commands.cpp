@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "bulkhead/extensions/command.h"
+#include "bulkhead/nearest.hpp"
 #include "core/app/host.hpp"
 #include "core/exchange/text.hpp"
 #include "core/plugins/library.hpp"
@@ -160,7 +161,7 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   if (plugin == nullptr) {
     std::vector<std::string> ids;
     for (const auto& each : host.manager().instances()) ids.push_back(each->id());
-    const std::string near = config::nearest(id, ids);
+    const std::string near = nearest(id, ids);
     std::cerr << "no plugin '" << id << "' in " << config << (near.empty() ? "" : ", did you mean '" + near + "'?") << "\n";
     return 2;
   }
@@ -178,7 +179,7 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   }
   if (found == nullptr) {
     if (!words.empty()) {
-      const std::string near = config::nearest(words[0], names);
+      const std::string near = nearest(words[0], names);
       std::cerr << "'" << id << "' has no command '" << words[0] << "'" << (near.empty() ? "" : ", did you mean '" + near + "'?") << "\n";
     }
     for (uint32_t i = 0; i < commands->count; ++i) {

@@ -47,7 +47,5 @@ class Document {
 
 // "~1" for '/', "~0" for '~' (RFC 6901).
 std::string pointer_token(std::string_view key);
-// The candidate with the least edit distance, "" if none is near.
-std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace bulkhead::config

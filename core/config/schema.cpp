@@ -1,5 +1,7 @@
 #include "core/config/schema.hpp"
 
+#include "bulkhead/nearest.hpp"
+
 #include <algorithm>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>

@@ -61,7 +61,7 @@ class RequestParser::Beast {
   void begin(Exchange* ex) {
     parser_.emplace(*this);
     parser_->header_limit(UINT32_MAX);
-    parser_->body_limit(boost::none);
+    parser_->body_limit(UINT64_MAX);  // limits are the connection's
     exchange_ = ex;
     body_ = nullptr;
     head_done_ = false;

@@ -210,13 +210,14 @@ class Request {
   const bh_request* rq_;
 };
 
-// A held exchange: answer it from any thread, or drop it and the host answers 500.
+// A held exchange: answer it from any thread, or drop the last copy and the host answers 500.
 class Exchange {
  public:
   Exchange() = default;
   Exchange(const bh_host* host, bh_exchange* ex) : host_(host), ex_(host->ex_retain(host, ex)) {}
+  Exchange(const Exchange& other) : host_(other.host_), ex_(other.ex_ != nullptr ? host_->ex_retain(host_, other.ex_) : nullptr) {}
   Exchange(Exchange&& other) noexcept : host_(other.host_), ex_(std::exchange(other.ex_, nullptr)) {}
-  Exchange& operator=(Exchange&& other) noexcept {
+  Exchange& operator=(Exchange other) noexcept {
     std::swap(host_, other.host_);
     std::swap(ex_, other.ex_);
     return *this;

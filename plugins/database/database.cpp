@@ -1,0 +1,120 @@
+// The database plugin: SOCI sessions behind the service bh.sql.
+#include <strings.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "bulkhead/extensions/command.h"
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/sql.h"
+#include "database_embedded.hpp"
+#include "pool.hpp"
+#include "url.hpp"
+
+namespace database {
+
+namespace {
+
+PoolSettings read_settings(const bulkhead::Json& config) {
+  PoolSettings settings;
+  if (const std::string wrong = parse_url(config.at("url").get<std::string>(), &settings.session.url); !wrong.empty())
+    throw bulkhead::Failure(BH_E_CONFIG, wrong);
+  const bool sqlite = settings.session.url.dialect == Dialect::kSqlite;
+  const bulkhead::Json& pool = config.at("pool");
+  settings.min = pool.value("min", size_t{sqlite ? 2u : 10u});
+  settings.max = pool.value("max", std::max(settings.min, size_t{sqlite ? 4u : 20u}));
+  if (settings.min > settings.max) throw bulkhead::Failure(BH_E_CONFIG, "/pool: min is greater than max");
+  settings.queue = config.at("queue");
+  settings.wait_timeout_ms = config.at("wait_timeout_ms");
+  settings.session.statement_timeout_ms = config.at("statement_timeout_ms");
+  settings.session.connect_timeout_s = config.at("connect_timeout_s");
+  settings.service = config.at("service");
+  settings.session.application_name = settings.service;
+  if (std::string& password = settings.session.url.password; !password.empty()) {
+    settings.session.passfile = std::make_shared<Passfile>(password);
+    ::explicit_bzero(password.data(), password.size());
+    password.clear();
+  }
+  return settings;
+}
+
+constexpr bh_command_info kCommandList[] = {
+    {BH_LIT("migrate"), BH_LIT(""), BH_LIT("Applies the migrations of all plugins and lists them.")}};
+
+}  // namespace
+
+class Database : public bulkhead::Plugin {
+ public:
+  Database(bulkhead::Host h, const bulkhead::Json& config) : Plugin(h), pool_(h, read_settings(config)) {
+    api_.size = sizeof api_;
+    api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
+    api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) { return guarded(err, [&] { return pool(self).submit(*q, err); }); };
+    api_.transact = [](void* self, const bh_sql_transaction* t, bh_error* err) { return guarded(err, [&] { return pool(self).transact(*t, err); }); };
+    api_.migrate = [](void* self, const bh_sql_migrations* m, bh_error* err) { return guarded(err, [&] { return pool(self).migrate(*m, err); }); };
+    api_.execute = execute;
+    h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);
+  }
+
+  void start() override { pool_.start(); }
+  void stop() override { pool_.stop(); }
+
+  const void* extension(std::string_view id) override {
+    static constexpr bh_commands kCommands{sizeof(bh_commands), 1, kCommandList, run_command};
+    return id == BH_COMMAND_ID ? &kCommands : nullptr;
+  }
+
+ private:
+  static Pool& pool(void* self) { return static_cast<Database*>(self)->pool_; }
+
+  template <typename Body>
+  static bh_status guarded(bh_error* err, Body body) noexcept {
+    try {
+      return body();
+    } catch (const std::exception& error) {
+      return bulkhead::set_error(err, BH_E_INTERNAL, error.what());
+    }
+  }
+
+  static bh_status execute(bh_sql_session* handle, const bh_sql_query* query, bh_sql_result* out) {
+    Session& session = *Session::of(handle);
+    session.last() = session.execute(*query);
+    const Outcome& outcome = session.last();
+    out->status = outcome.status;
+    out->affected = outcome.affected;
+    out->rows = outcome.rows;
+    out->sqlstate = bulkhead::to_str(outcome.sqlstate);
+    out->message = bulkhead::to_str(outcome.message);
+    return outcome.status;
+  }
+
+  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* /*args*/, size_t n, void (*print)(void*, bh_str), void* out,
+                             bh_error* err) {
+    if (n != 0) {
+      bulkhead::set_error(err, BH_E_INVALID, "takes no arguments");
+      return 2;
+    }
+    static constexpr uint32_t kWaitMs = 30'000;
+    Pool& p = static_cast<Database*>(static_cast<bulkhead::Plugin*>(self))->pool_;
+    if (const std::string wrong = p.wait_migrated(kWaitMs); !wrong.empty()) {
+      bulkhead::set_error(err, BH_E_UNAVAILABLE, wrong);
+      return 1;
+    }
+    for (const Migrations::Set& set : p.migrations().sets())
+      for (const Migrations::Step& step : set.steps) {
+        const std::string line = set.owner + " " + std::to_string(step.version) + " " + step.name + ": applied\n";
+        print(out, bulkhead::to_str(line));
+      }
+    return 0;
+  }
+
+  Pool pool_;
+  bh_sql api_{};
+};
+
+constexpr bh_need kOffers[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION)};
+
+}  // namespace database
+
+BULKHEAD_PLUGIN(database::Database, "database", "1.0.0", "SQL on PostgreSQL or SQLite for other plugins (bh.sql).",
+                .schema = database_embedded::schema_json, .offers = database::kOffers)

@@ -1,0 +1,380 @@
+#include "pool.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace database {
+
+using bulkhead::set_error;
+using bulkhead::to_str;
+using bulkhead::to_view;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000};
+enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction };
+
+bh_sql_result result_of(const Outcome& outcome) {
+  bh_sql_result result{};
+  result.size = sizeof result;
+  result.status = outcome.status;
+  result.affected = outcome.affected;
+  result.rows = outcome.rows;
+  result.sqlstate = to_str(outcome.sqlstate);
+  result.message = to_str(outcome.message);
+  return result;
+}
+
+Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
+
+}  // namespace
+
+void Pool::Job::done(const Outcome& outcome) const {
+  const bh_sql_result result = result_of(outcome);
+  if (is_transaction)
+    transaction.done(transaction.arg, &result);
+  else
+    query.done(query.arg, &result);
+}
+
+Pool::Pool(const bulkhead::Host& host, PoolSettings settings) : host_(host), settings_(std::move(settings)) {
+  const bool sqlite = settings_.session.url.dialect == Dialect::kSqlite;
+  lanes_ = std::vector<Lane>(sqlite ? 2 : 1);
+  lanes_[0].min = lanes_[0].max = 1;
+  lanes_.back().min = settings_.min;
+  lanes_.back().max = settings_.max;
+
+  static constexpr std::array<double, 4> kBuckets = {.001, .01, .1, 1};
+  static constexpr std::array<std::string_view, 1> kService = {"service"}, kType = {"query_type"};
+  const std::array<std::string_view, 1> service = {settings_.service};
+  size_series_ = host_.series(host_.metric(BH_GAUGE, "db_pool_size", "Connected database sessions.", kService), service);
+  available_series_ = host_.series(host_.metric(BH_GAUGE, "db_pool_available_connections", "Connected database sessions that are idle.", kService), service);
+  const uint32_t latency = host_.metric(BH_HISTOGRAM, "db_query_latency_seconds", "Time from sending a query to its result.", kType, kBuckets);
+  static constexpr std::array<std::string_view, 5> kTypes = {"select", "insert", "update", "delete", "transaction"};
+  for (size_t i = 0; i < kTypes.size(); ++i) latency_series_[i] = host_.series(latency, {&kTypes[i], 1});
+}
+
+void Pool::start() {
+  const std::lock_guard lock(mutex_);
+  started_ = true;
+  host_.health(BH_STARTING, why_down_);
+  for (Lane& lane : lanes_)
+    for (size_t i = 0; i < lane.min; ++i) spawn(lane);
+}
+
+void Pool::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (Lane& lane : lanes_)
+      for (Worker& worker : lane.workers) {
+        worker.signalled = true;
+        worker.wake.notify_one();
+      }
+    migrated_.notify_all();
+  }
+  for (Lane& lane : lanes_)
+    for (Worker& worker : lane.workers)
+      if (worker.thread.joinable()) worker.thread.join();
+  refuse_waiting("the host is stopping");
+}
+
+// -------------------------------------------------------------------- work in
+
+bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
+  job->queued_ns = host_.now_ns();
+  if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || !started_) return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
+  if (connected_ == 0) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
+  if (migrations_.pending()) return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
+  if (lane.waiting.size() >= settings_.queue) return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
+  lane.waiting.push_back(std::move(job));
+  if (!lane.idle.empty()) {
+    Worker* worker = lane.idle.back();
+    lane.idle.pop_back();
+    worker->signalled = true;
+    worker->wake.notify_one();
+  } else if (lane.running < lane.max && lane.connecting == 0) {
+    spawn(lane);
+  }
+  return BH_OK;
+}
+
+bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
+  if (!BH_HAS(&query, arg) || query.done == nullptr || to_view(query.sql).empty()) return set_error(err, BH_E_INVALID, "the query has no text or no done, or its size is not set");
+  auto job = std::make_unique<Job>();
+  job->query = query;
+  job->deadline_ns = query.deadline_ns;
+  job->sql = to_view(query.sql);
+  job->values.assign(query.values, query.values + query.value_count);
+  job->columns.assign(query.columns, query.columns + query.column_count);
+  size_t texts = 0;
+  for (const bh_value& value : job->values) texts += value.kind == BH_TEXT ? 1 : 0;
+  job->texts.reserve(texts);
+  for (bh_value& value : job->values)
+    if (value.kind == BH_TEXT) value.as.s = to_str(job->texts.emplace_back(to_view(value.as.s)));
+  job->query.sql = to_str(job->sql);
+  job->query.values = job->values.data();
+  job->query.columns = job->columns.data();
+  return push(lane_for((query.flags & BH_SQL_READ) != 0), std::move(job), err);
+}
+
+bh_status Pool::transact(const bh_sql_transaction& transaction, bh_error* err) {
+  if (!BH_HAS(&transaction, ex) || transaction.run == nullptr || transaction.done == nullptr)
+    return set_error(err, BH_E_INVALID, "the transaction has no run or no done, or its size is not set");
+  auto job = std::make_unique<Job>();
+  job->is_transaction = true;
+  job->transaction = transaction;
+  job->deadline_ns = transaction.deadline_ns;
+  return push(lane_for((transaction.flags & BH_SQL_READ) != 0), std::move(job), err);
+}
+
+bh_status Pool::migrate(const bh_sql_migrations& migrations, bh_error* err) {
+  if (!BH_HAS(&migrations, arg)) return set_error(err, BH_E_INVALID, "the migrations' size is not set");
+  const std::lock_guard lock(mutex_);
+  if (const std::string wrong = migrations_.add(migrations); !wrong.empty()) return set_error(err, BH_E_INVALID, wrong);
+  for (Worker* worker : lanes_[0].idle) {  // connected already: one of them does it
+    worker->signalled = true;
+    worker->wake.notify_one();
+  }
+  lanes_[0].idle.clear();
+  return BH_OK;
+}
+
+std::string Pool::wait_migrated(uint32_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  if (!migrated_.wait_for(lock, milliseconds(timeout_ms), [this] { return stopping_ || !migrations_.pending(); }))
+    return "the database is not available: " + why_down_;
+  for (const Migrations::Set& set : migrations_.sets())
+    if (!set.error.empty()) return set.error;
+  return {};
+}
+
+// -------------------------------------------------------------------- workers
+
+void Pool::spawn(Lane& lane) {
+  for (auto it = lane.workers.begin(); it != lane.workers.end();) {  // threads that ended when idle
+    if (!it->finished) {
+      ++it;
+      continue;
+    }
+    it->thread.join();
+    it = lane.workers.erase(it);
+  }
+  Worker& worker = lane.workers.emplace_back(settings_.session);
+  ++lane.running;
+  ++lane.connecting;
+  worker.thread = std::thread([this, &lane, &worker] { work(lane, worker); });
+  pthread_setname_np(worker.thread.native_handle(), "bh-database");
+}
+
+// Connects with back-off. False when stopping. `lock` is held on entry and exit.
+bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock) {
+  milliseconds pause = kFirstRetry;
+  while (!stopping_) {
+    lock.unlock();
+    const Outcome outcome = worker.session.connect();
+    lock.lock();
+    if (outcome.status == BH_OK) {
+      ++connected_;
+      tell_health();
+      return true;
+    }
+    why_down_ = outcome.message;
+    tell_health();
+    if (connected_ != 0 && lane.running > lane.min) return false;  // the server takes no more sessions
+    worker.signalled = false;
+    worker.wake.wait_for(lock, pause, [this] { return stopping_; });
+    pause = std::min(pause * 2, kLastRetry);
+  }
+  return false;
+}
+
+void Pool::work(Lane& lane, Worker& worker) {
+  std::unique_lock lock(mutex_);
+  const bool first = connect(lane, worker, lock);
+  --lane.connecting;
+  bool go_on = first;
+  while (go_on && !stopping_) {
+    if (&lane == &lanes_[0] && !migrating_ && migrations_.pending()) apply_migrations(worker, lock);
+    if (!worker.session.connected()) {
+      go_on = connect(lane, worker, lock);
+      continue;
+    }
+    if (!lane.waiting.empty() && !migrations_.pending()) {
+      std::unique_ptr<Job> job = std::move(lane.waiting.front());
+      lane.waiting.pop_front();
+      ++busy_;
+      host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
+      lock.unlock();
+      run(lane, worker, std::move(job));
+      lock.lock();
+      --busy_;
+      continue;
+    }
+    worker.signalled = false;
+    lane.idle.push_back(&worker);
+    const bool woken = worker.wake.wait_for(lock, kIdle, [&] { return worker.signalled || stopping_; });
+    if (!woken) {
+      std::erase(lane.idle, &worker);
+      go_on = lane.running <= lane.min;
+    }
+  }
+  if (worker.session.connected()) --connected_;
+  lock.unlock();
+  worker.session.disconnect();
+  lock.lock();
+  tell_health();
+  --lane.running;
+  worker.finished = true;
+}
+
+// The connection broke. `mutex_` is not held.
+void Pool::lost(Lane& /*lane*/, Worker& worker, const std::string& why) {
+  worker.session.disconnect();
+  bool all = false;
+  {
+    const std::lock_guard lock(mutex_);
+    --connected_;
+    why_down_ = why;
+    all = connected_ == 0;
+    tell_health();
+  }
+  if (all) refuse_waiting(why);
+}
+
+void Pool::refuse_waiting(const std::string& why) {
+  std::vector<std::unique_ptr<Job>> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Lane& lane : lanes_) {
+      for (auto& job : lane.waiting) refused.push_back(std::move(job));
+      lane.waiting.clear();
+    }
+  }
+  for (const auto& job : refused) job->done(unavailable(why));
+}
+
+Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction) {
+  Outcome outcome = session.begin((transaction.flags & BH_SQL_READ) != 0);
+  if (outcome.status != BH_OK) return outcome;
+  session.last() = {};
+  const bh_status status = transaction.run(transaction.arg, session.handle());
+  if (status == BH_OK) {
+    outcome = session.commit();
+    if (outcome.status == BH_OK || outcome.lost) return outcome;
+  } else {
+    outcome = session.last();
+    if (outcome.status == BH_OK) outcome.status = status;
+    if (outcome.lost) return outcome;
+  }
+  session.rollback();
+  return outcome;
+}
+
+void Pool::run(Lane& lane, Worker& worker, std::unique_ptr<Job> job) {
+  const uint64_t begin = host_.now_ns();
+  if (begin > job->deadline_ns) return job->done(unavailable("waited too long for a session"));
+  auto once = [&] { return job->is_transaction ? run_transaction(worker.session, job->transaction) : worker.session.execute(job->query); };
+  Outcome outcome = once();
+  if (outcome.lost) {
+    lost(lane, worker, outcome.message);
+    // A read that gave nothing yet may run again, once, if the server is there already.
+    const bool again = !job->is_transaction && (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
+    if (again && worker.session.connect().status == BH_OK) {
+      {
+        const std::lock_guard lock(mutex_);
+        ++connected_;
+        tell_health();
+      }
+      outcome = once();
+      if (outcome.lost) lost(lane, worker, outcome.message);
+    }
+  }
+  host_.record(latency_series_[series_of(*job)], static_cast<double>(host_.now_ns() - begin) * 1e-9,
+               job->is_transaction ? job->transaction.ex : job->query.ex);
+  if (outcome.status == BH_E_INTERNAL) host_.error("query failed", {{"sqlstate", outcome.sqlstate}, {"reason", outcome.message}, {"sql", job->is_transaction ? "transaction" : job->sql}});
+  job->done(outcome);
+}
+
+uint32_t Pool::series_of(const Job& job) const {
+  if (job.is_transaction) return kTransaction;
+  const size_t start = job.sql.find_first_not_of(" \n(");
+  switch (start == std::string::npos ? '\0' : job.sql[start] | 0x20) {
+    case 'i': return kInsert;
+    case 'u': return kUpdate;
+    case 'd': return kDelete;
+    default: return kSelect;
+  }
+}
+
+// ------------------------------------------------------------- migrations
+
+void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) {
+  migrating_ = true;
+  for (size_t i = 0; i < migrations_.sets().size(); ++i) {
+    if (migrations_.sets()[i].applied || !migrations_.sets()[i].error.empty()) continue;
+    const Migrations::Set set = migrations_.sets()[i];
+    lock.unlock();
+    const Outcome outcome = Migrations::apply(worker.session, settings_.session.url.dialect, set);
+    lock.lock();
+    // Lost, or another host holds the lock for longer than a statement may wait: again, later.
+    if (outcome.lost || outcome.status == BH_E_TIMEOUT || outcome.status == BH_E_UNAVAILABLE) {
+      why_down_ = outcome.message;
+      if (outcome.lost) {
+        lock.unlock();
+        worker.session.disconnect();
+        lock.lock();
+        --connected_;
+      } else {
+        worker.wake.wait_for(lock, kFirstRetry, [this] { return stopping_; });
+      }
+      tell_health();
+      break;
+    }
+    Migrations::Set& kept = migrations_.sets()[i];
+    kept.applied = outcome.status == BH_OK;
+    if (!kept.applied) {
+      kept.error = outcome.message;
+      host_.error("migration failed", {{"owner", kept.owner}, {"reason", outcome.message}});
+    }
+    const bh_sql_result result = result_of(outcome);
+    const auto done = std::exchange(kept.done, nullptr);
+    void* arg = kept.arg;
+    tell_health();
+    if (done != nullptr) {
+      lock.unlock();
+      done(arg, &result);
+      lock.lock();
+    }
+    migrated_.notify_all();
+  }
+  migrating_ = false;
+}
+
+void Pool::tell_health() {
+  host_.record(size_series_, static_cast<double>(connected_));
+  std::string failed;
+  for (const Migrations::Set& set : migrations_.sets())
+    if (!set.error.empty()) failed = set.error;
+  const std::string state = stopping_ ? "stopping" : connected_ == 0 ? "down: " + why_down_ : !failed.empty() ? failed : migrations_.pending() ? "preparing" : "";
+  if (state == reported_ && !state.empty()) return;
+  if (state.empty())
+    host_.health(BH_READY);
+  else
+    host_.health(stopping_ || (connected_ != 0 && failed.empty()) ? BH_STARTING : BH_FAILED, state);
+  if (state != reported_ && !stopping_) {
+    if (state.empty())
+      host_.info("database ready", {{"url", settings_.session.url.display}});
+    else if (connected_ == 0)
+      host_.warn("database down", {{"url", settings_.session.url.display}, {"reason", why_down_}});
+  }
+  reported_ = state;
+}
+
+}  // namespace database

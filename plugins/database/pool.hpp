@@ -1,0 +1,109 @@
+// Pool: sessions with a thread each, and the work that waits for them.
+//
+// PostgreSQL has one lane with min..max sessions: more come when work waits, those
+// above min go when idle. SQLite has a lane with the one writer, and one with
+// readers, which WAL lets run beside it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/sql.h"
+#include "migrations.hpp"
+#include "session.hpp"
+
+namespace database {
+
+struct PoolSettings {
+  SessionSettings session;
+  size_t min = 10, max = 20;
+  size_t queue = 1024;              // work that may wait
+  uint32_t wait_timeout_ms = 10'000;  // longest wait for a session, where the caller names none
+  std::string service;              // label of the metrics
+};
+
+class Pool {
+ public:
+  Pool(const bulkhead::Host& host, PoolSettings settings);
+  ~Pool() { stop(); }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  void start();
+  // Ends what runs, refuses what waits, joins. Nothing is called back afterwards.
+  void stop();
+
+  // ---- [any]
+  bh_status submit(const bh_sql_query& query, bh_error* err);
+  bh_status transact(const bh_sql_transaction& transaction, bh_error* err);
+  bh_status migrate(const bh_sql_migrations& migrations, bh_error* err);
+  // Waits until every registered migration is applied or has failed; "" or why not. For commands.
+  std::string wait_migrated(uint32_t timeout_ms);
+  const Migrations& migrations() const { return migrations_; }
+  const PoolSettings& settings() const { return settings_; }
+
+ private:
+  struct Job {
+    std::string sql;
+    std::vector<bh_value> values;
+    std::vector<std::string> texts;  // what the text values view
+    std::vector<int32_t> columns;
+    bh_sql_query query{};
+    bh_sql_transaction transaction{};
+    bool is_transaction = false;
+    uint64_t deadline_ns = 0, queued_ns = 0;
+
+    void done(const Outcome& outcome) const;
+  };
+  struct Worker {
+    explicit Worker(const SessionSettings& settings) : session(settings) {}
+    Session session;
+    std::condition_variable wake;
+    std::thread thread;
+    bool signalled = false, finished = false;
+  };
+  struct Lane {
+    size_t min = 0, max = 0, connecting = 0;
+    std::deque<std::unique_ptr<Job>> waiting;
+    std::vector<Worker*> idle;  // the last one to become idle is the first to be woken: its caches are warm
+    std::list<Worker> workers;
+    size_t running = 0;         // workers that have not finished
+  };
+
+  bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
+  Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }
+  void spawn(Lane& lane);
+  void work(Lane& lane, Worker& worker);
+  bool connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock);
+  void lost(Lane& lane, Worker& worker, const std::string& why);
+  void run(Lane& lane, Worker& worker, std::unique_ptr<Job> job);
+  Outcome run_transaction(Session& session, const bh_sql_transaction& transaction);
+  void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
+  void refuse_waiting(const std::string& why);
+  void tell_health();
+  uint32_t series_of(const Job& job) const;
+
+  const bulkhead::Host host_;
+  const PoolSettings settings_;
+  std::mutex mutex_;
+  std::condition_variable migrated_;
+  std::vector<Lane> lanes_;
+  Migrations migrations_;
+  size_t connected_ = 0, busy_ = 0;
+  bool started_ = false, stopping_ = false, migrating_ = false;
+  std::string why_down_ = "not connected yet", reported_;
+  uint32_t size_series_ = 0, available_series_ = 0;
+  uint32_t latency_series_[5] = {};  // select, insert, update, delete, transaction
+};
+
+}  // namespace database

@@ -1,0 +1,337 @@
+#include "session.hpp"
+
+#include <libpq-fe.h>
+#include <soci/postgresql/soci-postgresql.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "bulkhead/plugin.hpp"
+
+namespace database {
+
+using bulkhead::to_view;
+using namespace sqlite_api;  // where SOCI puts sqlite3.h
+
+namespace {
+
+std::string first_line(std::string text) {
+  text.resize(std::min(text.find('\n'), text.size()));
+  return text;
+}
+
+bh_status classify(std::string_view sqlstate) {
+  const std::string_view kind = sqlstate.substr(0, 2);
+  if (kind == "08" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03") return BH_E_UNAVAILABLE;
+  if (sqlstate == "57014") return BH_E_TIMEOUT;
+  if (kind == "23" || kind == "40") return BH_E_CONFLICT;
+  if (kind == "22") return BH_E_INVALID;
+  if (kind == "53" || sqlstate == "25006" || sqlstate == "55P03") return BH_E_UNAVAILABLE;
+  return BH_E_INTERNAL;
+}
+
+bh_status classify_sqlite(int result) {
+  switch (result & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY: return BH_E_UNAVAILABLE;
+    case SQLITE_CONSTRAINT: return BH_E_CONFLICT;
+    case SQLITE_INTERRUPT: return BH_E_TIMEOUT;
+    case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH: return BH_E_INVALID;
+    default: return BH_E_INTERNAL;
+  }
+}
+
+// A prepared statement with the variables it is bound to; their addresses never change.
+struct Prepared {
+  struct Parameter {
+    int32_t kind = BH_NULL;
+    long long integer = 0;
+    double real = 0;
+    std::string text;
+    soci::indicator indicator = soci::i_ok;
+  };
+  struct Column {
+    int32_t kind = BH_TEXT;
+    long long integer = 0;
+    int boolean = 0;
+    double real = 0;
+    std::string text;
+    soci::indicator indicator = soci::i_ok;
+  };
+  Prepared(soci::session& session, const bh_sql_query& query) : parameters(query.value_count), columns(query.column_count), statement(session) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = parameters[i];
+      p.kind = query.values[i].kind;
+      switch (p.kind) {
+        case BH_INT:
+        case BH_BOOL: statement.exchange(soci::use(p.integer, p.indicator)); break;
+        case BH_REAL: statement.exchange(soci::use(p.real, p.indicator)); break;
+        default: statement.exchange(soci::use(p.text, p.indicator)); break;
+      }
+    }
+    for (size_t i = 0; i < columns.size(); ++i) {
+      Column& c = columns[i];
+      c.kind = query.columns[i];
+      switch (c.kind) {
+        case BH_INT: statement.exchange(soci::into(c.integer, c.indicator)); break;
+        case BH_BOOL: statement.exchange(soci::into(c.boolean, c.indicator)); break;
+        case BH_REAL: statement.exchange(soci::into(c.real, c.indicator)); break;
+        default: statement.exchange(soci::into(c.text, c.indicator)); break;
+      }
+    }
+    statement.alloc();
+    statement.prepare(std::string(to_view(query.sql)));
+    statement.define_and_bind();
+  }
+  void set(const bh_sql_query& query) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = parameters[i];
+      const bh_value& v = query.values[i];
+      p.indicator = v.kind == BH_NULL ? soci::i_null : soci::i_ok;
+      if (v.kind == BH_INT || v.kind == BH_BOOL)
+        p.integer = v.as.i;
+      else if (v.kind == BH_REAL)
+        p.real = v.as.r;
+      else if (v.kind != BH_NULL)
+        p.text.assign(v.as.s.ptr == nullptr ? "" : v.as.s.ptr, v.as.s.len);
+    }
+  }
+  void cells(std::vector<bh_value>* out) const {
+    out->resize(columns.size());
+    for (size_t i = 0; i < columns.size(); ++i) {
+      const Column& c = columns[i];
+      bh_value& v = (*out)[i];
+      v = {};
+      if (c.indicator == soci::i_null) continue;
+      v.kind = c.kind;
+      switch (c.kind) {
+        case BH_INT: v.as.i = c.integer; break;
+        case BH_BOOL: v.as.i = c.boolean != 0 ? 1 : 0; break;
+        case BH_REAL: v.as.r = c.real; break;
+        default: v.as.s = bulkhead::to_str(c.text); break;
+      }
+    }
+  }
+
+  std::vector<Parameter> parameters;
+  std::vector<Column> columns;
+  soci::statement statement;  // last: it goes before what it is bound to
+};
+
+}  // namespace
+
+class Session::Impl {
+ public:
+  explicit Impl(const SessionSettings& settings) : settings_(settings) {}
+  ~Impl() { disconnect(); }
+
+  Outcome connect() {
+    disconnect();
+    return guarded([&](Outcome&) {
+      if (settings_.url.dialect == Dialect::kPostgresql)
+        connect_postgresql();
+      else
+        connect_sqlite();
+    });
+  }
+
+  void disconnect() {
+    cached_.clear();
+    recent_.clear();
+    session_.reset();
+  }
+
+  bool connected() const { return session_ != nullptr; }
+
+  Outcome execute(const bh_sql_query& query) {
+    for (size_t i = 0; i < query.value_count; ++i) {
+      const bh_value& v = query.values[i];
+      if (v.kind == BH_TEXT && to_view(v.as.s).find('\0') != std::string_view::npos)
+        return {BH_E_INVALID, false, 0, 0, "", "a text value holds NUL, which the database cannot store"};
+    }
+    Outcome result = guarded([&](Outcome& outcome) {
+      arm_deadline();
+      Prepared& prepared = prepare(query);
+      prepared.set(query);
+      bool row = prepared.statement.execute(true);
+      if (query.column_count != 0) {
+        bh_status wanted = BH_OK;
+        for (; row; row = prepared.statement.fetch()) {  // to the end, or SQLite keeps its read transaction
+          ++outcome.rows;
+          if (query.row == nullptr || wanted != BH_OK) continue;
+          prepared.cells(&cells_);
+          wanted = query.row(query.arg, cells_.data(), cells_.size());
+        }
+        outcome.status = wanted;
+      }
+      outcome.affected = prepared.statement.get_affected_rows();
+    });
+    if (result.status != BH_OK && !result.lost) forget(key_);  // what failed half-way is not used again
+    return result;
+  }
+
+  // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at BEGIN.
+  Outcome begin(bool read_only) {
+    return script(settings_.url.dialect == Dialect::kSqlite && !read_only ? "BEGIN IMMEDIATE" : "BEGIN");
+  }
+
+  Outcome script(std::string_view sql) {
+    return guarded([&](Outcome& outcome) {
+      const std::string text(sql);
+      arm_deadline();
+      if (auto* pg = postgresql()) {
+        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(pg->conn_, text.c_str()), PQclear);
+        const ExecStatusType status = PQresultStatus(result.get());
+        if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return;
+        const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+        throw soci::postgresql_soci_error(PQerrorMessage(pg->conn_), state != nullptr ? state : "08000");
+      }
+      if (const int result = sqlite3_exec(sqlite(), text.c_str(), nullptr, nullptr, nullptr); result != SQLITE_OK) {
+        outcome.status = classify_sqlite(result);
+        outcome.message = sqlite3_errmsg(sqlite());
+      }
+    });
+  }
+
+ private:
+  // Runs work on the session; whatever it throws becomes an outcome.
+  Outcome guarded(const std::function<void(Outcome&)>& work) {
+    Outcome outcome;
+    try {
+      work(outcome);
+    } catch (const soci::postgresql_soci_error& error) {
+      outcome.sqlstate = error.sqlstate();
+      outcome.status = classify(outcome.sqlstate);
+      outcome.message = first_line(error.get_error_message());
+      outcome.lost = session_ == nullptr || PQstatus(postgresql()->conn_) == CONNECTION_BAD || outcome.sqlstate.starts_with("08") ||
+                     outcome.sqlstate.starts_with("57P");
+      if (outcome.lost) outcome.status = BH_E_UNAVAILABLE;
+    } catch (const soci::sqlite3_soci_error& error) {
+      outcome.status = classify_sqlite(error.result());
+      outcome.message = first_line(error.get_error_message());
+      outcome.lost = session_ == nullptr;
+    } catch (const soci::soci_error& error) {
+      outcome.status = session_ == nullptr ? BH_E_UNAVAILABLE : BH_E_INTERNAL;
+      outcome.message = first_line(error.get_error_message());
+      outcome.lost = session_ == nullptr;
+    } catch (const std::exception& error) {
+      outcome.status = BH_E_INTERNAL;
+      outcome.message = error.what();
+      outcome.lost = session_ == nullptr;
+    }
+    return outcome;
+  }
+
+  void connect_postgresql() {
+    auto keywords = settings_.url.keywords;
+    auto add = [&](const char* key, const std::string& value) {
+      for (const auto& pair : keywords)
+        if (pair.first == key) return;
+      keywords.emplace_back(key, value);
+    };
+    add("connect_timeout", std::to_string(settings_.connect_timeout_s));
+    add("tcp_user_timeout", "10000");
+    add("keepalives_idle", "30");
+    add("keepalives_interval", "10");
+    add("application_name", settings_.application_name);
+    add("client_encoding", "UTF8");
+    if (settings_.passfile) add("passfile", settings_.passfile->path());
+    session_ = std::make_unique<soci::session>(soci::postgresql, connection_string(keywords));
+    const std::string timeout = std::to_string(settings_.statement_timeout_ms);
+    const Outcome set = script("set statement_timeout = " + timeout + "; set idle_in_transaction_session_timeout = " +
+                               std::to_string(uint64_t{settings_.statement_timeout_ms} * 2));
+    if (set.status == BH_OK) return;
+    session_.reset();
+    throw soci::soci_error(set.message);
+  }
+
+  void connect_sqlite() {
+    const std::filesystem::path folder = std::filesystem::path(settings_.url.path).parent_path();
+    if (!folder.empty()) std::filesystem::create_directories(folder);
+    session_ = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + settings_.url.path + "\"");
+    sqlite3* db = sqlite();
+    sqlite3_busy_timeout(db, static_cast<int>(settings_.statement_timeout_ms));
+    for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"})
+      if (sqlite3_exec(db, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) {
+        const std::string why = sqlite3_errmsg(db);
+        session_.reset();
+        throw soci::soci_error(settings_.url.path + ": " + why);
+      }
+    // SQLite has no statement timeout: the handler is asked every few thousand steps.
+    sqlite3_progress_handler(
+        db, 4096, [](void* self) { return std::chrono::steady_clock::now() > static_cast<Impl*>(self)->deadline_ ? 1 : 0; }, this);
+  }
+
+  void arm_deadline() { deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings_.statement_timeout_ms); }
+
+  soci::postgresql_session_backend* postgresql() const {
+    if (settings_.url.dialect != Dialect::kPostgresql || !session_) return nullptr;
+    return static_cast<soci::postgresql_session_backend*>(session_->get_backend());
+  }
+  sqlite3* sqlite() const {
+    return reinterpret_cast<sqlite3*>(static_cast<soci::sqlite3_session_backend*>(session_->get_backend())->conn_);
+  }
+
+  // By text and kinds; the least recently used goes when there are too many.
+  Prepared& prepare(const bh_sql_query& query) {
+    key_.assign(to_view(query.sql));
+    for (size_t i = 0; i < query.value_count; ++i) key_ += static_cast<char>('0' + query.values[i].kind);
+    if (const auto it = cached_.find(key_); it != cached_.end()) {
+      recent_.splice(recent_.begin(), recent_, it->second.place);
+      return *it->second.prepared;
+    }
+    auto prepared = std::make_unique<Prepared>(*session_, query);
+    if (cached_.size() >= kMaxStatements) {
+      cached_.erase(recent_.back());
+      recent_.pop_back();
+    }
+    recent_.push_front(key_);
+    return *cached_.emplace(key_, Entry{std::move(prepared), recent_.begin()}).first->second.prepared;
+  }
+
+  void forget(const std::string& key) {
+    const auto it = cached_.find(key);
+    if (it == cached_.end()) return;
+    recent_.erase(it->second.place);
+    cached_.erase(it);
+  }
+
+  static constexpr size_t kMaxStatements = 200;
+  struct Entry {
+    std::unique_ptr<Prepared> prepared;
+    std::list<std::string>::iterator place;
+  };
+
+  const SessionSettings& settings_;
+  std::unique_ptr<soci::session> session_;
+  std::unordered_map<std::string, Entry> cached_;
+  std::list<std::string> recent_;
+  std::string key_;
+  std::vector<bh_value> cells_;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+Session::Session(const SessionSettings& settings) : impl_(std::make_unique<Impl>(settings)) {}
+Session::~Session() = default;
+
+Outcome Session::connect() { return impl_->connect(); }
+void Session::disconnect() { impl_->disconnect(); }
+bool Session::connected() const { return impl_->connected(); }
+Outcome Session::execute(const bh_sql_query& query) { return impl_->execute(query); }
+Outcome Session::script(std::string_view sql) { return impl_->script(sql); }
+Outcome Session::begin(bool read_only) { return impl_->begin(read_only); }
+Outcome Session::commit() { return impl_->script("COMMIT"); }
+void Session::rollback() { impl_->script("ROLLBACK"); }
+
+}  // namespace database

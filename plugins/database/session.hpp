@@ -1,0 +1,65 @@
+// Session: one connection of the database, used by one thread. The only code that
+// knows SOCI and the drivers below it.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "bulkhead/services/sql.h"
+#include "passfile.hpp"
+#include "url.hpp"
+
+namespace database {
+
+struct SessionSettings {
+  Url url;
+  uint32_t statement_timeout_ms = 10'000;
+  uint32_t connect_timeout_s = 5;
+  std::string application_name;
+  std::shared_ptr<const Passfile> passfile;  // null without a password
+};
+
+// What went wrong with a statement, or nothing.
+struct Outcome {
+  bh_status status = BH_OK;
+  bool lost = false;  // the connection is gone; nothing of the session can be used
+  int64_t affected = 0;
+  uint64_t rows = 0;
+  std::string sqlstate, message;  // message: first line of the database's own words, no values
+};
+
+class Session {
+ public:
+  explicit Session(const SessionSettings& settings);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  static Session* of(bh_sql_session* handle) { return reinterpret_cast<Session*>(handle); }
+  bh_sql_session* handle() { return reinterpret_cast<bh_sql_session*>(this); }
+
+  // None of these throws.
+  Outcome connect();
+  // Statements first: one that outlives its connection crashes (SOCI 4.0).
+  void disconnect();
+  bool connected() const;
+  Outcome execute(const bh_sql_query& query);
+  Outcome begin(bool read_only);
+  Outcome commit();
+  void rollback();
+  // Several statements without placeholders, as a migration has them.
+  Outcome script(std::string_view sql);
+  // The outcome of the last execute(), kept for bh_sql.execute.
+  Outcome& last() { return last_; }
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+  Outcome last_;
+};
+
+}  // namespace database

@@ -1,0 +1,124 @@
+#include "url.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace database {
+
+namespace {
+
+int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool decode(std::string_view text, std::string* out) {
+  out->clear();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      *out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size() || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
+    *out += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+    if (out->back() == '\0') return false;
+    i += 2;
+  }
+  return true;
+}
+
+// libpq's keywords that may stand in a URL's query.
+constexpr std::array<std::string_view, 14> kOptions = {
+    "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "connect_timeout", "tcp_user_timeout",
+    "keepalives_idle", "keepalives_interval", "keepalives_count", "application_name", "target_session_attrs", "channel_binding"};
+
+constexpr std::string_view kForm = "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
+
+std::string parse_postgresql(std::string_view rest, Url* url) {
+  url->dialect = Dialect::kPostgresql;
+  const size_t question = rest.find('?');
+  const std::string_view options = question == std::string_view::npos ? std::string_view() : rest.substr(question + 1);
+  rest = rest.substr(0, question);
+  const size_t slash = rest.find('/');
+  std::string_view authority = rest.substr(0, slash);
+  const std::string_view name = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+  std::string_view user;
+  if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
+    user = authority.substr(0, at);
+    authority = authority.substr(at + 1);
+  }
+  bool good = true, clean = true;
+  auto add = [&](std::string_view key, std::string_view value) {
+    if (value.empty()) return;
+    std::string decoded;
+    good = good && decode(value, &decoded);
+    clean = clean && decoded.find_first_of(" \t\r\n=") == std::string::npos;
+    url->keywords.emplace_back(key, decoded);
+  };
+  const size_t colon = authority.front() == '[' ? authority.find(':', std::min(authority.find(']'), authority.size())) : authority.rfind(':');
+  std::string_view host = authority.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  add("host", host);
+  if (colon != std::string_view::npos) {
+    const std::string_view port = authority.substr(colon + 1);
+    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return "the port of the database URL is not a number";
+    add("port", port);
+  }
+  add("user", user.substr(0, user.find(':')));
+  if (const size_t at = user.find(':'); at != std::string_view::npos) good = good && decode(user.substr(at + 1), &url->password);
+  add("dbname", name);
+  for (std::string_view left = options; !left.empty();) {
+    const size_t ampersand = left.find('&');
+    const std::string_view option = left.substr(0, ampersand);
+    const size_t equals = option.find('=');
+    const std::string_view key = option.substr(0, equals);
+    if (key == "host" && equals != std::string_view::npos) {  // a socket's folder, which an authority cannot hold
+      std::erase_if(url->keywords, [](const auto& pair) { return pair.first == "host"; });
+      add("host", option.substr(equals + 1));
+    } else if (std::find(kOptions.begin(), kOptions.end(), key) == kOptions.end() || equals == std::string_view::npos) {
+      return "the database URL has the unknown option '" + std::string(key) + "'";
+    } else {
+      add(key, option.substr(equals + 1));
+    }
+    left = ampersand == std::string_view::npos ? std::string_view() : left.substr(ampersand + 1);
+  }
+  if (!good) return "a '%' in the database URL is not followed by two hexadecimal digits";
+  if (!clean) return "host, user, database and options of the database URL cannot hold spaces or '='; only the password can";
+  if (url->password.find('\n') != std::string::npos) return "the database password cannot hold a line end";
+  if (name.empty()) return "the database URL names no database; " + std::string(kForm);
+  url->display = "postgresql://" + std::string(authority) + "/" + std::string(name);
+  return {};
+}
+
+}  // namespace
+
+std::string parse_url(std::string_view text, Url* url) {
+  *url = {};
+  for (const std::string_view scheme : {"postgresql://", "postgres://"})
+    if (text.starts_with(scheme) && text.size() > scheme.size()) return parse_postgresql(text.substr(scheme.size()), url);
+  if (text.starts_with("sqlite:///")) {
+    const std::string_view path = text.substr(10);
+    if (path.empty() || !decode(path, &url->path)) return "the database URL has no path; " + std::string(kForm);
+    url->dialect = Dialect::kSqlite;
+    url->display = text;
+    return {};
+  }
+  return "the database URL has no scheme that is known; " + std::string(kForm);
+}
+
+std::string connection_string(const std::vector<std::pair<std::string, std::string>>& keywords) {
+  std::string text;
+  for (const auto& [key, value] : keywords) {
+    text += (text.empty() ? "" : " ") + key + "='";
+    for (const char c : value) {
+      if (c == '\'' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += "'";
+  }
+  return text;
+}
+
+}  // namespace database

@@ -1,0 +1,87 @@
+// The openapi plugin: the description of what runs, and a page to read and try it.
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "bulkhead/extensions/introspect.h"
+#include "bulkhead/plugin.hpp"
+#include "openapi_embedded.hpp"
+
+namespace openapi {
+
+using Json = nlohmann::ordered_json;
+
+class OpenApi : public bulkhead::Plugin {
+ public:
+  OpenApi(bulkhead::Host h, const bulkhead::Json& config)
+      : Plugin(h), title_(config.at("title")), version_(config.at("version")), introspect_(h.extension<bh_introspect>(BH_INTROSPECT_ID)) {
+    if (introspect_ == nullptr) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
+    const Json operations = Json::parse(openapi_embedded::operations_json);
+    get("/", &OpenApi::index, operations.at("index").dump());
+    get("/openapi.json", &OpenApi::description, operations.at("description").dump());
+    get("/docs", &OpenApi::docs, operations.at("docs").dump());
+  }
+
+ private:
+  static bulkhead::Response page(std::string_view html) {
+    return bulkhead::Response(200)
+        .header("content-type", "text/html; charset=utf-8")
+        .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        .lend(html);
+  }
+  bulkhead::Response index(const bulkhead::Request& /*request*/) { return page(openapi_embedded::index_html); }
+  bulkhead::Response docs(const bulkhead::Request& /*request*/) { return page(openapi_embedded::docs_html); }
+
+  bulkhead::Response description(const bulkhead::Request& /*request*/) {
+    // Made once a generation: it changes only when plugins or routes do.
+    const uint64_t generation = introspect_->generation(host().raw());
+    std::shared_ptr<const std::string> text;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!text_ || generation != generation_) {
+        text_ = std::make_shared<const std::string>(assemble());
+        generation_ = generation;
+      }
+      text = text_;
+    }
+    return bulkhead::json(200, *text);
+  }
+
+  std::string assemble() const {
+    Json document = {{"openapi", "3.1.0"}, {"info", {{"title", title_}, {"version", version_}}}, {"paths", Json::object()}, {"components", Json::object()}};
+    introspect_->routes(
+        host().raw(),
+        [](void* arg, const bh_route_info* info) {
+          auto& out = *static_cast<Json*>(arg);
+          Json operation = Json::parse(bulkhead::to_view(info->operation), nullptr, false);
+          if (!operation.is_object()) operation = {{"summary", "Not described by the plugin " + std::string(bulkhead::to_view(info->plugin)) + "."}};
+          if (!operation.contains("responses")) operation["responses"] = {{"default", {{"description", "See the plugin's documentation."}}}};
+          if (info->scope.len != 0) operation["x-scope"] = bulkhead::to_view(info->scope);
+          // What operations share, they bring along; the first to define a name wins.
+          if (operation.contains("x-components")) {
+            for (const auto& [kind, entries] : operation["x-components"].items())
+              for (const auto& [name, value] : entries.items())
+                if (!out["components"][kind].contains(name)) out["components"][kind][name] = value;
+            operation.erase("x-components");
+          }
+          std::string method(bulkhead::to_view(info->method));
+          for (char& c : method) c = static_cast<char>(c | 0x20);
+          out["paths"][std::string(bulkhead::to_view(info->pattern))][method] = std::move(operation);
+        },
+        &document);
+    return document.dump();
+  }
+
+  const std::string title_, version_;
+  const bh_introspect* introspect_;
+  std::mutex mutex_;
+  std::shared_ptr<const std::string> text_;
+  uint64_t generation_ = 0;
+};
+
+constexpr bh_str kGrants[] = {bulkhead::to_str("route:/"), bulkhead::to_str("route:/openapi.json"), bulkhead::to_str("route:/docs")};
+
+}  // namespace openapi
+
+BULKHEAD_PLUGIN(openapi::OpenApi, "openapi", "1.0.0", "The OpenAPI 3.1 description of the live routes, and /docs.",
+                .schema = openapi_embedded::schema_json, .grants = openapi::kGrants)

@@ -1,0 +1,292 @@
+// The people plugin: the passengers of the Titanic as a resource.
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "bulkhead/extensions/command.h"
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/sql.hpp"
+#include "conditions.hpp"
+#include "csv.hpp"
+#include "people_embedded.hpp"
+#include "query.hpp"
+#include "record.hpp"
+#include "store.hpp"
+#include "uuid.hpp"
+
+namespace people {
+
+using bulkhead::Exchange;
+using bulkhead::Json;
+using bulkhead::Problem;
+using bulkhead::Request;
+using bulkhead::Response;
+using bulkhead::SqlResult;
+
+namespace {
+
+constexpr std::string_view kPatchTypes = "application/merge-patch+json, application/json-patch+json, application/json";
+constexpr uint64_t kRetryMs = 200;
+
+Problem not_found(std::string_view uuid) { return {404, "There is no passenger " + std::string(uuid) + "."}; }
+Problem precondition_failed() { return {412, "The record has changed, or is not in the state the request asks for. Read it again."}; }
+
+// What a query that failed tells the caller; the reason is in the database plugin's log.
+void fail(const Exchange& ex, const SqlResult& result) {
+  switch (result.status) {
+    case BH_E_UNAVAILABLE: ex.fail(result.status, "The database is not available. Try again in a moment."); break;
+    case BH_E_TIMEOUT: ex.fail(result.status, "The database took too long."); break;
+    case BH_E_CONFLICT: ex.fail(result.status, "The change collides with another one, or breaks a rule of the database."); break;
+    case BH_E_INVALID: ex.fail(result.status, "The database does not take one of the values."); break;
+    default: ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
+  }
+}
+
+Response record_response(int status, const Record& record) {
+  return bulkhead::json(status, record.json).header("etag", etag(record.version));
+}
+
+std::string uuid_of(const Request& request) {
+  std::string uuid;
+  if (!parse_uuid(request.param("uuid"), &uuid)) throw Problem(400, "'" + std::string(request.param("uuid")) + "' is not a UUID.");
+  return uuid;
+}
+
+Person checked(const Json& body, std::string_view uuid) {
+  Person person;
+  if (auto errors = read_person(body, uuid, &person); !errors.empty()) {
+    const std::string detail = errors.size() == 1 ? "One field is not valid." : std::to_string(errors.size()) + " fields are not valid.";
+    throw Problem(422, detail, std::move(errors));
+  }
+  return person;
+}
+
+void require_json_body(const Request& request) {
+  if (content_type(request) == "application/json") return;
+  Problem problem(415, "Send the record as application/json.");
+  problem.headers.emplace_back("accept-post", "application/json");
+  throw problem;
+}
+
+constexpr bh_command_info kCommandList[] = {
+    {BH_LIT("import"), BH_LIT("FILE.csv"), BH_LIT("Adds the passengers of a CSV file; those that are there already are left alone.")}};
+
+}  // namespace
+
+class People : public bulkhead::Plugin {
+ public:
+  People(bulkhead::Host h, const Json& config) : Plugin(h) {
+    if (const std::string seed = config.at("seed"); !seed.empty()) seed_ = read_csv(seed);
+    const Json operations = Json::parse(people_embedded::operations_json);
+    auto operation = [&](const char* name) { return operations.at(name).dump(); };
+    get("/people", &People::list, operation("list"), {.scope = "people:read"});
+    post("/people", &People::create, operation("create"), {.scope = "people:write"});
+    get("/people/{uuid}", &People::read, operation("read"), {.scope = "people:read"});
+    put("/people/{uuid}", &People::replace, operation("replace"), {.scope = "people:write"});
+    patch("/people/{uuid}", &People::change, operation("change"), {.scope = "people:write"});
+    del("/people/{uuid}", &People::remove, operation("remove"), {.scope = "people:write"});
+    post("/people/{uuid}/restore", &People::restore, operation("restore"), {.scope = "people:erase"});
+  }
+
+  void start() override {
+    store_ = std::make_unique<Store>(host());
+    host().health(BH_STARTING, "waiting for the database");
+    store_->migrate([this](const SqlResult& result) {
+      if (!result.ok()) return host().health(BH_FAILED, "the schema could not be migrated: " + result.message);
+      seed();
+    });
+  }
+
+  const void* extension(std::string_view id) override {
+    static constexpr bh_commands kCommands{sizeof(bh_commands), 1, kCommandList, run_command};
+    return id == BH_COMMAND_ID ? &kCommands : nullptr;
+  }
+
+ private:
+  // Loads the shipped passengers into an empty table; again in a moment where the database went away meanwhile.
+  void seed() {
+    auto done = [this](const SqlResult& result) {
+      if (result.ok()) {
+        seed_.clear();
+        seed_.shrink_to_fit();
+        host().health(BH_READY);
+        return;
+      }
+      host().health(BH_STARTING, "loading the first records: " + result.message);
+      retry_seed();
+    };
+    try {
+      if (seed_.empty()) return host().health(BH_READY);
+      store_->seed(seed_, done);
+    } catch (const bulkhead::Failure&) {
+      retry_seed();
+    }
+  }
+  void retry_seed() {
+    host().raw()->timer(host().raw(), kRetryMs, 0, [](void* self) { static_cast<People*>(self)->seed(); }, this);
+  }
+
+  void list(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    auto query = std::make_shared<ListQuery>(ListQuery::parse(request.query()));
+    const std::string next = query->next(request.path(), request.query());
+    store_->list(*query, request.deadline_ns(), ex.handle(),
+                 [ex = std::move(ex), next, limit = query->limit](const SqlResult& result, std::string body) {
+                   if (!result.ok()) return fail(ex, result);
+                   Response response = bulkhead::json(200, std::move(body));
+                   if (limit > 0 && result.rows == static_cast<uint64_t>(limit)) response.header("link", "<" + next + ">; rel=\"next\"");
+                   ex.reply(std::move(response));
+                 });
+  }
+
+  void read(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    const std::string uuid = uuid_of(request);
+    store_->find(uuid, request.deadline_ns(), ex.handle(),
+                 [ex = std::move(ex), uuid, id = std::string(request.id()), known = std::string(request.header("if-none-match"))](const SqlResult& result, Record record) {
+                   if (!result.ok()) return fail(ex, result);
+                   if (!record.found) {
+                     ex.reply(bulkhead::problem(not_found(uuid), id));
+                   } else if (!known.empty() && etag_matches(known, etag(record.version), true)) {
+                     ex.reply(Response(304).header("etag", etag(record.version)));
+                   } else {
+                     ex.reply(record_response(200, record));
+                   }
+                 });
+  }
+
+  void create(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    require_json_body(request);
+    auto person = std::make_shared<Person>(checked(parse_body(request.body()), ""));
+    person->uuid = random_uuid();
+    store_->insert(*person, request.deadline_ns(), ex.handle(), [ex = std::move(ex), person](const SqlResult& result) {
+      if (!result.ok()) return fail(ex, result);
+      Record record{true, 1, {}};
+      write_record(*person, &record.json);
+      ex.reply(record_response(201, record).header("location", "/people/" + person->uuid));
+    });
+  }
+
+  // Reads the record, decides, writes: one transaction, so nothing comes between.
+  // `next` makes the new record from the current one, or throws the Problem to answer with.
+  template <typename Next>
+  void update(const Request& request, Exchange ex, Next next) {
+    struct State {
+      std::string uuid, if_match, if_none_match, request_id;
+      Response response;
+      bool refused = false;
+    };
+    auto state = std::make_shared<State>(State{uuid_of(request), std::string(request.header("if-match")),
+                                               std::string(request.header("if-none-match")), std::string(request.id()), Response(), false});
+    store_->transact(
+        request.deadline_ns(), ex.handle(),
+        [this, state, next](bulkhead::SqlTransaction& transaction) {
+          try {
+            const Record current = store_->lock(transaction, state->uuid);
+            if (!current.found) throw not_found(state->uuid);
+            const std::string tag = etag(current.version);
+            if (!state->if_match.empty() && !etag_matches(state->if_match, tag, false)) throw precondition_failed();
+            if (!state->if_none_match.empty() && etag_matches(state->if_none_match, tag, true)) throw precondition_failed();
+            state->response = next(transaction, current);
+            return true;
+          } catch (const Problem& problem) {
+            state->response = bulkhead::problem(problem, state->request_id);
+            state->refused = true;
+          } catch (const StatementFailed&) {  // the result says why
+          }
+          return false;
+        },
+        [ex = std::move(ex), state](const SqlResult& result) {
+          if (!result.ok() && !state->refused) return fail(ex, result);
+          ex.reply(std::move(state->response));
+        });
+  }
+
+  Response write(bulkhead::SqlTransaction& transaction, const Person& person, int64_t version) const {
+    store_->replace(transaction, person);
+    Record record{true, version + 1, {}};
+    write_record(person, &record.json);
+    return record_response(200, record);
+  }
+
+  void replace(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    require_json_body(request);
+    const std::string uuid = uuid_of(request);
+    update(request, std::move(ex), [this, person = checked(parse_body(request.body()), uuid)](bulkhead::SqlTransaction& transaction, const Record& current) {
+      return write(transaction, person, current.version);
+    });
+  }
+
+  void change(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    const std::string type = content_type(request);
+    const bool operations = type == "application/json-patch+json";
+    if (!operations && type != "application/merge-patch+json" && type != "application/json") {
+      Problem problem(415, "Send a merge patch (RFC 7396) as application/merge-patch+json, or a JSON patch (RFC 6902) as application/json-patch+json.");
+      problem.headers.emplace_back("accept-patch", kPatchTypes);
+      throw problem;
+    }
+    const Json patch_body = parse_body(request.body());
+    if (!operations && !patch_body.is_object()) throw Problem(422, "One field is not valid.", {{"", "must be an object with the fields to change"}});
+    update(request, std::move(ex), [this, patch_body, operations, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record& current) {
+      Json record = Json::parse(current.json);
+      if (operations) {
+        try {
+          record.patch_inplace(patch_body);
+        } catch (const Json::exception& error) {
+          throw Problem(422, std::string("The patch cannot be applied: ") + error.what());
+        }
+      } else {
+        record.merge_patch(patch_body);
+      }
+      return write(transaction, checked(record, uuid), current.version);
+    });
+  }
+
+  void remove(const Request& request, Exchange ex) {
+    update(request, std::move(ex), [this, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record&) {
+      store_->remove(transaction, uuid);
+      return Response(204);
+    });
+  }
+
+  void restore(const Request& request, Exchange ex) {
+    require_json_accepted(request);
+    const std::string uuid = uuid_of(request);
+    store_->restore(uuid, request.deadline_ns(), ex.handle(), [ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result, const Record& record) {
+      if (!result.ok()) return fail(ex, result);
+      ex.reply(record.found ? record_response(200, record) : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
+    });
+  }
+
+  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void*, bh_str), void* out, bh_error* err) {
+    if (n != 1) {
+      bulkhead::set_error(err, BH_E_INVALID, "takes one argument, the CSV file");
+      return 2;
+    }
+    try {
+      const auto& plugin = *static_cast<People*>(static_cast<bulkhead::Plugin*>(self));
+      const std::vector<Person> people = read_csv(std::string(bulkhead::to_view(args[0])));
+      const size_t added = plugin.store_->import(people);
+      const std::string line = "imported " + std::to_string(added) + ", " + std::to_string(people.size() - added) + " were there already\n";
+      print(out, bulkhead::to_str(line));
+      return 0;
+    } catch (const std::exception& error) {
+      bulkhead::set_error(err, BH_E_INVALID, error.what());
+      return 1;
+    }
+  }
+
+  std::unique_ptr<Store> store_;
+  std::vector<Person> seed_;
+};
+
+constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION)};
+constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql")};
+
+}  // namespace people
+
+BULKHEAD_PLUGIN(people::People, "people", "1.0.0", "The passengers of the Titanic: create, read, change, delete, list.",
+                .schema = people_embedded::schema_json, .needs = people::kNeeds, .grants = people::kGrants)

@@ -1,0 +1,185 @@
+#include "store.hpp"
+
+#include <array>
+#include <memory>
+
+#include "people_embedded.hpp"
+
+namespace people {
+
+using bulkhead::Failure;
+using bulkhead::sql_int;
+using bulkhead::sql_text;
+using bulkhead::SqlQuery;
+using bulkhead::SqlResult;
+using bulkhead::SqlTransaction;
+
+namespace {
+
+std::string columns(size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::string(kFields[i].column);
+  return text;
+}
+
+// The statements never change while the program runs.
+struct Texts {
+  std::string shown = columns(kShown);
+  std::string all = columns(std::size(kFields));
+  std::string find = "select " + shown + ", version from people where uuid = :uuid and deleted_at is null";
+  std::string lock = "select " + all + ", version from people where uuid = :uuid and deleted_at is null";
+  std::string restore =
+      "update people set deleted_at = null, version = version + 1 where uuid = :uuid and deleted_at is not null returning " + shown + ", version";
+  std::string remove = "update people set deleted_at = current_timestamp, version = version + 1 where uuid = :uuid and deleted_at is null";
+  std::string insert, insert_new, replace;
+
+  Texts() {
+    std::string places, assignments;
+    for (const Field& field : kFields) {
+      places += (places.empty() ? ":" : ", :") + std::string(field.column);
+      if (field.name != "uuid") assignments += std::string(field.column) + " = :" + std::string(field.column) + ", ";
+    }
+    insert = "insert into people (" + all + ") values (" + places + ")";
+    insert_new = insert + " on conflict (uuid) do nothing";
+    replace = "update people set " + assignments + "version = version + 1 where uuid = :uuid and deleted_at is null";
+  }
+};
+
+const Texts& texts() {
+  static const Texts instance;
+  return instance;
+}
+
+// Kinds of the first `count` fields and of what follows them.
+struct Kinds {
+  std::array<int32_t, kShown> shown;
+  std::array<int32_t, kShown + 1> record;
+  std::array<int32_t, std::size(kFields) + 1> whole;
+  constexpr Kinds() : shown(), record(), whole() {
+    for (size_t i = 0; i < std::size(kFields); ++i) {
+      if (i < kShown) shown[i] = record[i] = kFields[i].kind;
+      whole[i] = kFields[i].kind;
+    }
+    record.back() = whole.back() = BH_INT;
+  }
+};
+constexpr Kinds kKinds;
+
+void read_record(std::span<const bh_value> cells, Record* record) {
+  record->found = true;
+  record->version = cells.back().as.i;
+  record->json.reserve(320);
+  write_record(cells.first(cells.size() - 1), &record->json);
+}
+
+std::vector<bh_value> insert_values(const Person& person) {
+  std::vector<bh_value> values = person.values();
+  values.insert(values.begin(), sql_text(person.uuid));
+  return values;
+}
+
+SqlResult checked(SqlResult result) {
+  if (!result.ok()) throw StatementFailed();
+  return result;
+}
+
+}  // namespace
+
+void Store::migrate(Done done) const {
+  const std::string_view first = sql_.dialect() == BH_SQL_POSTGRESQL ? people_embedded::migrations_postgresql_0001_people_sql
+                                                                     : people_embedded::migrations_sqlite_0001_people_sql;
+  const bh_sql_migration list[] = {{1, 0, BH_LIT("people"), bulkhead::to_str(first)}};
+  sql_.migrate("people", list, std::move(done));
+}
+
+void Store::seed(const std::vector<Person>& people, Done done) const {
+  sql_.transact(
+      0, nullptr,
+      [&people](SqlTransaction& transaction) {
+        static constexpr int32_t kCount = BH_INT;
+        int64_t rows = 0;
+        const SqlResult counted = transaction.execute({.sql = "select count(*) from people", .columns = {&kCount, 1}},
+                                                      [&](std::span<const bh_value> cells) { rows = cells[0].as.i; });
+        if (!counted.ok()) return false;
+        if (rows != 0) return true;
+        for (const Person& person : people)
+          if (!transaction.execute({.sql = texts().insert_new, .values = insert_values(person)}).ok()) return false;
+        return true;
+      },
+      std::move(done));
+}
+
+size_t Store::import(const std::vector<Person>& people) const {
+  size_t added = 0;
+  const SqlResult result = sql_.wait_transaction([&](SqlTransaction& transaction) {
+    added = 0;
+    for (const Person& person : people) {
+      const SqlResult inserted = transaction.execute({.sql = texts().insert_new, .values = insert_values(person)});
+      if (!inserted.ok()) return false;
+      added += static_cast<size_t>(inserted.affected);
+    }
+    return true;
+  });
+  if (!result.ok()) throw Failure(result.status, "nothing was imported: " + result.message);
+  return added;
+}
+
+void Store::one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
+  const bh_value value = sql_text(uuid);
+  auto record = std::make_shared<Record>();
+  sql_.submit({.sql = text, .values = {&value, 1}, .columns = kKinds.record, .flags = flags, .deadline_ns = deadline_ns, .ex = ex},
+              [record](std::span<const bh_value> cells) { read_record(cells, record.get()); },
+              [record, done = std::move(done)](const SqlResult& result) { done(result, std::move(*record)); });
+}
+
+void Store::find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
+  one(texts().find, uuid, BH_SQL_READ, deadline_ns, ex, std::move(done));
+}
+
+void Store::restore(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
+  one(texts().restore, uuid, 0, deadline_ns, ex, std::move(done));
+}
+
+void Store::list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const {
+  std::vector<bh_value> values;
+  const std::string text = query.sql(sql_.dialect(), &values);
+  auto body = std::make_shared<std::string>("[");
+  body->reserve(static_cast<size_t>(query.limit) * 256 + 2);
+  sql_.submit({.sql = text, .values = values, .columns = kKinds.shown, .flags = BH_SQL_READ, .deadline_ns = deadline_ns, .ex = ex},
+              [body](std::span<const bh_value> cells) {
+                if (body->size() > 1) *body += ',';
+                write_record(cells, body.get());
+              },
+              [body, done = std::move(done)](const SqlResult& result) {
+                *body += ']';
+                done(result, std::move(*body));
+              });
+}
+
+void Store::insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const {
+  const std::vector<bh_value> values = insert_values(person);
+  sql_.submit({.sql = texts().insert, .values = values, .deadline_ns = deadline_ns, .ex = ex}, [](std::span<const bh_value>) {}, std::move(done));
+}
+
+Record Store::lock(SqlTransaction& transaction, std::string_view uuid) const {
+  // SQLite's transaction has the only write lock already.
+  const std::string text = texts().lock + (sql_.dialect() == BH_SQL_POSTGRESQL ? " for update" : "");
+  const bh_value value = sql_text(uuid);
+  Record record;
+  checked(transaction.execute({.sql = text, .values = {&value, 1}, .columns = kKinds.whole},
+                              [&](std::span<const bh_value> cells) { read_record(cells, &record); }));
+  return record;
+}
+
+void Store::replace(SqlTransaction& transaction, const Person& person) const {
+  std::vector<bh_value> values = person.values();
+  values.push_back(sql_text(person.uuid));
+  checked(transaction.execute({.sql = texts().replace, .values = values}));
+}
+
+void Store::remove(SqlTransaction& transaction, std::string_view uuid) const {
+  const bh_value value = sql_text(uuid);
+  checked(transaction.execute({.sql = texts().remove, .values = {&value, 1}}));
+}
+
+}  // namespace people

@@ -1,0 +1,216 @@
+// bulkhead/services/sql.hpp - C++20 over services/sql.h.
+//
+//   sql.submit({.sql = "select name from people where uuid = :uuid", .values = values, .columns = columns},
+//              [&out](std::span<const bh_value> cells) { ... },          // on a session's thread, once a row
+//              [ex = std::move(exchange)](const bulkhead::SqlResult& r) { ex.reply(...); });  // once
+//
+// Callables are kept until `done` ran. What they throw becomes BH_E_INTERNAL.
+#ifndef BULKHEAD_SERVICES_SQL_HPP
+#define BULKHEAD_SERVICES_SQL_HPP
+
+#include <future>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/sql.h"
+
+namespace bulkhead {
+
+inline bh_value sql_null() { return {BH_NULL, 0, {0}}; }
+inline bh_value sql_int(int64_t i) { return {BH_INT, 0, {i}}; }
+inline bh_value sql_bool(bool b) { return {BH_BOOL, 0, {b ? 1 : 0}}; }
+inline bh_value sql_real(double r) {
+  bh_value v{BH_REAL, 0, {0}};
+  v.as.r = r;
+  return v;
+}
+inline bh_value sql_text(std::string_view s) {
+  bh_value v{BH_TEXT, 0, {0}};
+  v.as.s = to_str(s);
+  return v;
+}
+
+// Owned copy of a bh_sql_result.
+struct SqlResult {
+  bh_status status = BH_OK;
+  int64_t affected = 0;
+  uint64_t rows = 0;
+  std::string sqlstate, message;
+
+  static SqlResult of(const bh_sql_result& r) {
+    return {r.status, r.affected, r.rows, std::string(to_view(r.sqlstate)), std::string(to_view(r.message))};
+  }
+  bool ok() const { return status == BH_OK; }
+};
+
+struct SqlQuery {
+  std::string_view sql;
+  std::span<const bh_value> values = {};
+  std::span<const int32_t> columns = {};
+  uint32_t flags = 0;
+  uint64_t deadline_ns = 0;
+  bh_exchange* ex = nullptr;
+
+  bh_sql_query raw() const {
+    bh_sql_query q{};
+    q.size = sizeof q;
+    q.flags = flags;
+    q.sql = to_str(sql);
+    q.values = values.data();
+    q.value_count = values.size();
+    q.columns = columns.data();
+    q.column_count = columns.size();
+    q.deadline_ns = deadline_ns;
+    q.ex = ex;
+    return q;
+  }
+};
+
+namespace detail {
+
+template <typename Row>
+bh_status call_row(void* arg, const bh_value* cells, size_t n) noexcept {
+  try {
+    (*static_cast<Row*>(arg))(std::span(cells, n));
+    return BH_OK;
+  } catch (...) {
+    return BH_E_INTERNAL;
+  }
+}
+
+}  // namespace detail
+
+// A running transaction, inside the function given to Sql::transact.
+class SqlTransaction {
+ public:
+  SqlTransaction(const bh_sql* api, bh_sql_session* session) : api_(api), session_(session) {}
+
+  // Waits for the result; `row` is called for each row before it returns.
+  template <typename Row>
+  SqlResult execute(const SqlQuery& query, Row row) const {
+    bh_sql_query q = query.raw();
+    q.row = &detail::call_row<Row>;
+    q.arg = &row;
+    bh_sql_result result{};
+    result.size = sizeof result;
+    api_->execute(session_, &q, &result);
+    return SqlResult::of(result);
+  }
+  SqlResult execute(const SqlQuery& query) const {
+    return execute(query, [](std::span<const bh_value>) {});
+  }
+
+ private:
+  const bh_sql* api_;
+  bh_sql_session* session_;
+};
+
+class Sql {
+ public:
+  Sql() = default;
+  explicit Sql(const Host& host) : service_(host.acquire<bh_sql>(BH_SQL_ID, BH_SQL_VERSION)) {}
+
+  int32_t dialect() const { return service_->dialect; }
+
+  // Throws Failure where it is refused; `done` is not called then.
+  template <typename Row, typename Done>
+  void submit(const SqlQuery& query, Row row, Done done) const {
+    struct Pending {
+      Row row;
+      Done done;
+    };
+    auto pending = std::make_unique<Pending>(Pending{std::move(row), std::move(done)});
+    bh_sql_query q = query.raw();
+    q.row = [](void* arg, const bh_value* cells, size_t n) { return detail::call_row<Row>(&static_cast<Pending*>(arg)->row, cells, n); };
+    q.done = [](void* arg, const bh_sql_result* result) { finish<Pending>(arg, *result); };
+    q.arg = pending.get();
+    bh_error err{};
+    err.size = sizeof err;
+    if (const bh_status status = service_->submit(service_.self(), &q, &err); status != BH_OK) throw Failure(status, err.message);
+    static_cast<void>(pending.release());  // finish() owns it
+  }
+
+  // `run(SqlTransaction&)` returns true to commit; it and `done` run on a session's thread.
+  template <typename Run, typename Done>
+  void transact(uint64_t deadline_ns, bh_exchange* ex, Run run, Done done) const {
+    struct Pending {
+      const bh_sql* api;
+      Run run;
+      Done done;
+    };
+    auto pending = std::make_unique<Pending>(Pending{service_.operator->(), std::move(run), std::move(done)});
+    bh_sql_transaction t{};
+    t.size = sizeof t;
+    t.deadline_ns = deadline_ns;
+    t.ex = ex;
+    t.run = [](void* arg, bh_sql_session* session) -> bh_status {
+      try {
+        auto& p = *static_cast<Pending*>(arg);
+        SqlTransaction transaction(p.api, session);
+        return p.run(transaction) ? BH_OK : BH_E_GONE;
+      } catch (...) {
+        return BH_E_INTERNAL;
+      }
+    };
+    t.done = [](void* arg, const bh_sql_result* result) { finish<Pending>(arg, *result); };
+    t.arg = pending.get();
+    bh_error err{};
+    err.size = sizeof err;
+    if (const bh_status status = service_->transact(service_.self(), &t, &err); status != BH_OK) throw Failure(status, err.message);
+    static_cast<void>(pending.release());
+  }
+
+  // Registers migrations; `done(const SqlResult&)` runs once, when all are applied.
+  template <typename Done>
+  void migrate(std::string_view owner, std::span<const bh_sql_migration> list, Done done) const {
+    struct Pending {
+      Done done;
+    };
+    auto pending = std::make_unique<Pending>(Pending{std::move(done)});
+    bh_sql_migrations m{};
+    m.size = sizeof m;
+    m.owner = to_str(owner);
+    m.list = list.data();
+    m.count = list.size();
+    m.done = [](void* arg, const bh_sql_result* result) { finish<Pending>(arg, *result); };
+    m.arg = pending.get();
+    bh_error err{};
+    err.size = sizeof err;
+    if (const bh_status status = service_->migrate(service_.self(), &m, &err); status != BH_OK) throw Failure(status, err.message);
+    static_cast<void>(pending.release());
+  }
+
+  // ---- for the executor and for commands: they wait. Never on an I/O thread.
+  template <typename Row>
+  SqlResult wait(const SqlQuery& query, Row row) const {
+    std::promise<SqlResult> promise;
+    submit(query, std::move(row), [&promise](const SqlResult& result) { promise.set_value(result); });
+    return promise.get_future().get();
+  }
+  template <typename Run>
+  SqlResult wait_transaction(Run run) const {
+    std::promise<SqlResult> promise;
+    transact(0, nullptr, std::move(run), [&promise](const SqlResult& result) { promise.set_value(result); });
+    return promise.get_future().get();
+  }
+
+ private:
+  template <typename Pending>
+  static void finish(void* arg, const bh_sql_result& result) noexcept {
+    const std::unique_ptr<Pending> pending(static_cast<Pending*>(arg));
+    try {
+      pending->done(SqlResult::of(result));
+    } catch (...) {  // the exchange it held is released unanswered: the host says 500
+    }
+  }
+
+  Service<bh_sql> service_;
+};
+
+}  // namespace bulkhead
+
+#endif  // BULKHEAD_SERVICES_SQL_HPP
