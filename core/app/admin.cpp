@@ -12,20 +12,24 @@ namespace bulkhead::app {
 using config::Json;
 using exchange::Exchange;
 
-
 namespace {
 
 std::string_view health_name(int32_t state) {
   switch (state) {
-    case BH_STARTING: return "starting";
-    case BH_READY: return "ready";
-    case BH_DEGRADED: return "degraded";
-    default: return "failed";
+    case BH_STARTING:
+      return "starting";
+    case BH_READY:
+      return "ready";
+    case BH_DEGRADED:
+      return "degraded";
+    default:
+      return "failed";
   }
 }
 
 bh_flow answer(bh_exchange* ex, const Json& body) {
-  Exchange::of(ex)->answer(200, "application/json", body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n", {});
+  Exchange::of(ex)->answer(200, "application/json", body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n",
+                           {});
   return BH_DONE;
 }
 
@@ -44,9 +48,16 @@ Json describe_plugins(const plugins::Manager& manager) {
     const bh_plugin& d = plugin->descriptor();
     Json grants = Json::array();
     for (size_t i = 0; i < d.grant_count; ++i) grants.push_back(view(d.grants[i]));
-    list.push_back({{"id", plugin->id()}, {"plugin", view(d.id)}, {"version", view(d.version)}, {"summary", view(d.summary)},
-                    {"file", plugin->file()}, {"health", health_name(health.state)}, {"why", health.why},
-                    {"routes", plugin->routes().size()}, {"hooks", plugin->hooks().size()}, {"grants", grants}});
+    list.push_back({{"id", plugin->id()},
+                    {"plugin", view(d.id)},
+                    {"version", view(d.version)},
+                    {"summary", view(d.summary)},
+                    {"file", plugin->file()},
+                    {"health", health_name(health.state)},
+                    {"why", health.why},
+                    {"routes", plugin->routes().size()},
+                    {"hooks", plugin->hooks().size()},
+                    {"grants", grants}});
   }
   return list;
 }
@@ -55,8 +66,11 @@ Json describe_routes(const chain::Table& table) {
   Json list = Json::array();
   for (const chain::Route& route : table.routes) {
     const Json operation = Json::parse(route.operation, nullptr, false);
-    list.push_back({{"method", route.method}, {"path", route.pattern}, {"plugin", route.step.owner->id},
-                    {"scope", route.scope}, {"blocking", route.step.blocking},
+    list.push_back({{"method", route.method},
+                    {"path", route.pattern},
+                    {"plugin", route.step.owner->id},
+                    {"scope", route.scope},
+                    {"blocking", route.step.blocking},
                     {"summary", operation.is_object() ? operation.value("summary", "") : ""}});
   }
   return list;

@@ -46,7 +46,8 @@ Json strings(const bh_str* list, size_t count) {
 Json services(const bh_need* list, size_t count) {
   Json out = Json::array();
   for (size_t i = 0; i < count; ++i)
-    out.push_back({{"service", view(list[i].service)}, {"version", list[i].version}, {"optional", list[i].optional != 0}});
+    out.push_back(
+        {{"service", view(list[i].service)}, {"version", list[i].version}, {"optional", list[i].optional != 0}});
   return out;
 }
 
@@ -66,11 +67,18 @@ int check(const std::string& config, bool json) {
   if (!host.errors().empty() || !host.create_plugins()) return refused(host, json);
   const size_t routes = host.manager().table()->routes.size();
   if (json) {
-    std::cout << Json{{"ok", true}, {"plugins", host.manager().instances().size()}, {"routes", routes}, {"scopes", host.config().enforce_scopes ? "enforce" : "ignore"}}.dump(2) << "\n";
+    std::cout << Json{{"ok", true},
+                      {"plugins", host.manager().instances().size()},
+                      {"routes", routes},
+                      {"scopes", host.config().enforce_scopes ? "enforce" : "ignore"}}
+                     .dump(2)
+              << "\n";
     return 0;
   }
   std::cout << config << ": good, " << host.manager().instances().size() << " plugins, " << routes << " routes\n";
-  if (!host.config().enforce_scopes) std::cout << "note: server.scopes is ignore, so every operation is open to everybody who reaches " << host.config().listen << "\n";
+  if (!host.config().enforce_scopes)
+    std::cout << "note: server.scopes is ignore, so every operation is open to everybody who reaches "
+              << host.config().listen << "\n";
   return 0;
 }
 
@@ -83,7 +91,8 @@ int list_plugins(const std::string& config, bool json) {
     return 0;
   }
   std::vector<std::vector<std::string>> rows{{"ID", "VERSION", "ROUTES", "HOOKS", "SUMMARY"}};
-  for (const Json& each : list) rows.push_back({each["id"], each["version"], each["routes"].dump(), each["hooks"].dump(), each["summary"]});
+  for (const Json& each : list)
+    rows.push_back({each["id"], each["version"], each["routes"].dump(), each["hooks"].dump(), each["summary"]});
   print_table(rows);
   return 0;
 }
@@ -97,7 +106,9 @@ int list_routes(const std::string& config, bool json) {
     return 0;
   }
   std::vector<std::vector<std::string>> rows{{"METHOD", "PATH", "PLUGIN", "SCOPE", "SUMMARY"}};
-  for (const Json& each : list) rows.push_back({each["method"], each["path"], each["plugin"], each["scope"].get<std::string>().empty() ? "-" : each["scope"], each["summary"]});
+  for (const Json& each : list)
+    rows.push_back({each["method"], each["path"], each["plugin"],
+                    each["scope"].get<std::string>().empty() ? "-" : each["scope"], each["summary"]});
   print_table(rows);
   return 0;
 }
@@ -115,7 +126,9 @@ int show_chain(const std::string& config, const std::string& path, bool json) {
     return 0;
   }
   std::vector<std::vector<std::string>> rows{{"PHASE", "PLUGIN", "RUNS ON", "WHY HERE"}};
-  for (const Json& each : list) rows.push_back({each["phase"], each["plugin"], each["blocking"].get<bool>() ? "executor" : "I/O thread", each["reason"]});
+  for (const Json& each : list)
+    rows.push_back(
+        {each["phase"], each["plugin"], each["blocking"].get<bool>() ? "executor" : "I/O thread", each["reason"]});
   print_table(rows);
   return 0;
 }
@@ -131,10 +144,16 @@ int inspect(const std::string& file, bool json) {
     return 1;
   }
   const bh_plugin& d = library->descriptor();
-  const Json info = {{"ok", true}, {"file", file}, {"id", view(d.id)}, {"version", view(d.version)}, {"summary", view(d.summary)},
+  const Json info = {{"ok", true},
+                     {"file", file},
+                     {"id", view(d.id)},
+                     {"version", view(d.version)},
+                     {"summary", view(d.summary)},
                      {"abi", std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor)},
-                     {"needs", services(d.needs, d.need_count)}, {"offers", services(d.offers, d.offer_count)},
-                     {"grants", strings(d.grants, d.grant_count)}, {"after", strings(d.after, d.after_count)},
+                     {"needs", services(d.needs, d.need_count)},
+                     {"offers", services(d.offers, d.offer_count)},
+                     {"grants", strings(d.grants, d.grant_count)},
+                     {"after", strings(d.after, d.after_count)},
                      {"before", strings(d.before, d.before_count)},
                      {"schema", view(d.schema).empty() ? Json(nullptr) : Json::parse(view(d.schema))}};
   if (json) {
@@ -145,11 +164,13 @@ int inspect(const std::string& file, bool json) {
   for (const char* key : {"id", "version", "summary", "abi", "file"}) rows.push_back({key, info[key]});
   for (const char* key : {"needs", "offers"})
     for (const Json& each : info[key])
-      rows.push_back({key, each["service"].get<std::string>() + " " + each["version"].dump() + (each["optional"].get<bool>() ? " (optional)" : "")});
+      rows.push_back({key, each["service"].get<std::string>() + " " + each["version"].dump() +
+                               (each["optional"].get<bool>() ? " (optional)" : "")});
   for (const char* key : {"grants", "after", "before"})
     for (const Json& each : info[key]) rows.push_back({key, each});
   if (info["schema"].is_object() && info["schema"].contains("properties"))
-    for (const auto& [name, property] : info["schema"]["properties"].items()) rows.push_back({"config", name + ": " + property.value("description", "")});
+    for (const auto& [name, property] : info["schema"]["properties"].items())
+      rows.push_back({"config", name + ": " + property.value("description", "")});
   print_table(rows);
   return 0;
 }
@@ -162,11 +183,14 @@ int run_command(const std::string& config, const std::string& id, const std::vec
     std::vector<std::string> ids;
     for (const auto& each : host.manager().instances()) ids.push_back(each->id());
     const std::string near = nearest(id, ids);
-    std::cerr << "no plugin '" << id << "' in " << config << (near.empty() ? "" : ", did you mean '" + near + "'?") << "\n";
+    std::cerr << "no plugin '" << id << "' in " << config << (near.empty() ? "" : ", did you mean '" + near + "'?")
+              << "\n";
     return 2;
   }
   const bh_plugin& d = plugin->descriptor();
-  const auto* commands = d.extension == nullptr ? nullptr : static_cast<const bh_commands*>(d.extension(plugin->self(), str(BH_COMMAND_ID)));
+  const auto* commands = d.extension == nullptr
+                             ? nullptr
+                             : static_cast<const bh_commands*>(d.extension(plugin->self(), str(BH_COMMAND_ID)));
   if (commands == nullptr || commands->count == 0) {
     std::cerr << "the plugin '" << id << "' has no commands\n";
     return 2;
@@ -180,11 +204,13 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   if (found == nullptr) {
     if (!words.empty()) {
       const std::string near = nearest(words[0], names);
-      std::cerr << "'" << id << "' has no command '" << words[0] << "'" << (near.empty() ? "" : ", did you mean '" + near + "'?") << "\n";
+      std::cerr << "'" << id << "' has no command '" << words[0] << "'"
+                << (near.empty() ? "" : ", did you mean '" + near + "'?") << "\n";
     }
     for (uint32_t i = 0; i < commands->count; ++i) {
       const bh_command_info& each = commands->list[i];
-      std::cerr << "bulkhead run " << id << " " << view(each.name) << " " << view(each.usage) << "\n    " << view(each.summary) << "\n";
+      std::cerr << "bulkhead run " << id << " " << view(each.name) << " " << view(each.usage) << "\n    "
+                << view(each.summary) << "\n";
     }
     return 2;
   }
@@ -193,7 +219,8 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   for (size_t i = 1; i < words.size(); ++i) args.push_back(str(words[i]));
   bh_error err{};
   err.size = sizeof err;
-  const int status = commands->run(plugin->self(), found->name, args.data(), args.size(), print_to_stdout, nullptr, &err);
+  const int status =
+      commands->run(plugin->self(), found->name, args.data(), args.size(), print_to_stdout, nullptr, &err);
   if (status != 0) std::cerr << id << " " << view(found->name) << ": " << err.message << "\n";
   return status;
 }

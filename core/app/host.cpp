@@ -1,8 +1,8 @@
 #include "core/app/host.hpp"
 
+#include <array>
 #include <csignal>
 #include <cstdio>
-#include <array>
 
 #include "core/exchange/exchange.hpp"
 #include "core/telemetry/frame.hpp"
@@ -50,7 +50,10 @@ bool Host::start_plugins() { return fail(manager_->start()); }
 int Host::serve() {
   auto report = [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
     log_->write(Level::kError, what,
-                {{"plugin", plugin}, {"request_id", view(ex.request.id)}, {"method", view(ex.request.method)}, {"path", view(ex.request.path)}});
+                {{"plugin", plugin},
+                 {"request_id", view(ex.request.id)},
+                 {"method", view(ex.request.method)},
+                 {"path", view(ex.request.path)}});
   };
   chain::RunnerSettings settings{config_.request_timeout_ms, config_.enforce_scopes};
   runner_ = std::make_unique<chain::Runner>(settings, *executor_, report);
@@ -101,7 +104,8 @@ int Host::serve() {
     const chain::Hook& hook = manager_->table()->hooks[i];
     order += (order.empty() ? "" : " ") + std::string(chain::phase_name(hook.phase)) + ":" + hook.step.owner->id;
   }
-  const std::string listen_address = server_->address(0), admin_address = config_.admin.empty() ? "off" : server_->address(1);
+  const std::string listen_address = server_->address(0),
+                    admin_address = config_.admin.empty() ? "off" : server_->address(1);
   const std::string plugin_count = std::to_string(manager_->instances().size());
   const std::string route_count = std::to_string(manager_->table()->routes.size());
   log_->write(Level::kInfo, "serving",
@@ -113,7 +117,8 @@ int Host::serve() {
   wait_for_stop();
   log_->write(Level::kInfo, "draining");
   const bool clean = server_->drain();
-  log_->write(clean ? Level::kInfo : Level::kWarn, clean ? "stopped" : "stopped: the drain deadline passed with requests still running");
+  log_->write(clean ? Level::kInfo : Level::kWarn,
+              clean ? "stopped" : "stopped: the drain deadline passed with requests still running");
   return 0;
 }
 
@@ -124,8 +129,10 @@ void Host::wait_for_stop() {
   while (true) {
     int number = 0;
     if (sigwait(&set, &number) != 0 || number == SIGTERM || number == SIGINT) return;
-    if (number == SIGUSR1 && !log_->reopen()) log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
-    if (number == SIGHUP) log_->write(Level::kWarn, "SIGHUP: this version does not reload; restart to apply a new configuration");
+    if (number == SIGUSR1 && !log_->reopen())
+      log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
+    if (number == SIGHUP)
+      log_->write(Level::kWarn, "SIGHUP: this version does not reload; restart to apply a new configuration");
   }
 }
 

@@ -1,4 +1,6 @@
+#include <sys/resource.h>
 #include <CLI/CLI.hpp>
+
 #include <csignal>
 #include <iostream>
 #include <string>
@@ -17,6 +19,14 @@ void set_signals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// A connection is a descriptor: the soft limit of 1024 is for programs that use select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run(int argc, char** argv) {
   namespace app = bulkhead::app;
   CLI::App cli{"Bulkhead: an API host whose every capability is a plugin."};
@@ -25,7 +35,9 @@ int run(int argc, char** argv) {
   std::string config = "configs/titanic.yaml", path, file, id;
   std::vector<std::string> words;
   bool json = false;
-  auto with_config = [&](CLI::App* command) { command->add_option("config", config, "Configuration file")->capture_default_str(); };
+  auto with_config = [&](CLI::App* command) {
+    command->add_option("config", config, "Configuration file")->capture_default_str();
+  };
   auto with_json = [&](CLI::App* command) { command->add_flag("--json", json, "Print JSON"); };
 
   auto* serve = cli.add_subcommand("serve", "Serve until SIGTERM or SIGINT; SIGUSR1 reopens the log file.");
@@ -81,6 +93,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   set_signals();
+  raise_descriptor_limit();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -41,7 +41,8 @@ Order order_plugins(const std::vector<OrderRule>& rules) {
     for (const auto& id : rule.after) edge(id, rule.id, "after " + id);
     for (const auto& id : rule.before) edge(rule.id, id, "because " + rule.id + " is before it");
     for (const auto& id : rule.operator_after) edge(id, rule.id, "after " + id + " (configuration)");
-    for (const auto& id : rule.operator_before) edge(rule.id, id, "because " + rule.id + " is before it (configuration)");
+    for (const auto& id : rule.operator_before)
+      edge(rule.id, id, "because " + rule.id + " is before it (configuration)");
   }
 
   Order order;

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/exchange/exchange.hpp"
 #include "bulkhead/status.hpp"
+#include "core/exchange/exchange.hpp"
 
 namespace bulkhead::chain {
 

@@ -23,7 +23,9 @@ void for_segments(std::string_view path, Each each) {
   }
 }
 
-bool is_parameter(std::string_view segment) { return segment.size() > 2 && segment.front() == '{' && segment.back() == '}'; }
+bool is_parameter(std::string_view segment) {
+  return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
+}
 
 }  // namespace
 
@@ -35,7 +37,8 @@ const Plan* Endpoint::find(std::string_view method) const {
 
 std::string Router::check_pattern(std::string_view pattern) {
   if (pattern.empty() || pattern.front() != '/') return "a pattern begins with '/'";
-  if (pattern.find_first_of("?#% ") != std::string_view::npos) return "a pattern is a decoded path without '?', '#', '%' and spaces";
+  if (pattern.find_first_of("?#% ") != std::string_view::npos)
+    return "a pattern is a decoded path without '?', '#', '%' and spaces";
   std::vector<std::string_view> names;
   std::string wrong;
   for_segments(pattern, [&](std::string_view segment) {

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <string>
 
-#include "core/chain/problem.hpp"
 #include "bulkhead/status.hpp"
+#include "core/chain/problem.hpp"
 #include "core/exchange/target.hpp"
 #include "core/runtime/clock.hpp"
 #include "core/telemetry/frame.hpp"
@@ -18,32 +18,41 @@ namespace {
 
 std::string_view stage_name(Stage stage) {
   switch (stage) {
-    case Stage::kReceive: return "RECEIVE";
-    case Stage::kAdmit: return "ADMIT..AUTHORIZE";
-    case Stage::kPrepare: return "PREPARE";
-    case Stage::kStep: return "step";
-    case Stage::kRespond: return "RESPOND";
-    case Stage::kComplete: return "COMPLETE";
-    default: return "";
+    case Stage::kReceive:
+      return "RECEIVE";
+    case Stage::kAdmit:
+      return "ADMIT..AUTHORIZE";
+    case Stage::kPrepare:
+      return "PREPARE";
+    case Stage::kStep:
+      return "step";
+    case Stage::kRespond:
+      return "RESPOND";
+    case Stage::kComplete:
+      return "COMPLETE";
+    default:
+      return "";
   }
 }
 
 // The request as this plugin may see it.
 const bh_request* request_for(exchange::Exchange& ex, const Owner& owner) {
-  const unsigned hide = (ex.has_authorization && !owner.sees_authorization ? 1u : 0u) |
-                        (ex.has_cookie && !owner.sees_cookie ? 2u : 0u);
+  const unsigned hide =
+      (ex.has_authorization && !owner.sees_authorization ? 1u : 0u) | (ex.has_cookie && !owner.sees_cookie ? 2u : 0u);
   if (hide == 0) return &ex.request;
   auto& variant = ex.blanked[hide - 1];
   if (!variant.made) {
     variant.request = ex.request;
     variant.headers = ex.headers;
     for (bh_pair& header : variant.headers)
-      if (((hide & 1) != 0 && view(header.name) == "authorization") || ((hide & 2) != 0 && view(header.name) == "cookie"))
+      if (((hide & 1) != 0 && view(header.name) == "authorization") ||
+          ((hide & 2) != 0 && view(header.name) == "cookie"))
         header.value = str("");
     variant.request.headers = variant.headers.data();
     variant.made = true;
   } else if (variant.request.route.ptr != ex.request.route.ptr || variant.request.body.ptr != ex.request.body.ptr) {
     variant.request.route = ex.request.route;
+    variant.request.deadline_ns = ex.request.deadline_ns;
     variant.request.params = ex.request.params;
     variant.request.param_count = ex.request.param_count;
     variant.request.body = ex.request.body;
@@ -51,9 +60,10 @@ const bh_request* request_for(exchange::Exchange& ex, const Owner& owner) {
   return &variant.request;
 }
 
-bh_flow call(exchange::Exchange& ex, const StepRef& step, const bh_request* rq, std::string_view name, bh_error* err) {
+bh_flow call(exchange::Exchange& ex, const StepRef& step, const bh_request* rq, std::string_view name, uint32_t ticket,
+             bh_error* err) {
   const telemetry::FrameScope frame({step.owner->id, name, view(rq->route), view(rq->id)});
-  const exchange::Exchange::StepScope scope(ex);
+  const exchange::Exchange::StepScope scope(ex, ticket);
   err->size = sizeof *err;
   err->code = BH_OK;
   err->message[0] = '\0';
@@ -100,22 +110,24 @@ void Runner::begin(Exchange& ex) {
 }
 
 void Runner::refuse(Exchange& ex, int status, std::string_view detail) {
-  answer_problem(ex, status, detail);
-  ex.waiting = Waiting::kNo;
-  ++ex.executor_ticket;
   ex.keep_alive = false;
+  if (!answer_problem(ex, status, detail)) return;  // its answer is on the way already
+  ex.waiting = Waiting::kNo;
+  ex.supersede();
   advance(ex);
 }
 
 void Runner::suspend(Exchange& ex, Waiting waiting) {
   ex.waiting = waiting;
-  if (!ex.armed() && ex.stage < Stage::kRespond)
-    ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms != 0 ? ex.timeout_ms : settings_.request_timeout_ms);
+  if (ex.armed() || ex.stage > Stage::kRespond) return;
+  const uint32_t timeout = ex.timeout_ms != 0 ? ex.timeout_ms : settings_.request_timeout_ms;
+  ex.home().deadlines().arm(ex, ex.stage < Stage::kRespond ? ex.request.received_ns : runtime::now_ns(), timeout);
 }
 
 void Runner::fail(Exchange& ex, std::string_view what) {
   report_(ex, ex.current, what);
-  answer_problem(ex, 500, "The server failed to answer this request. The log has the reason under this id.", ex.current);
+  answer_problem(ex, 500, "The server failed to answer this request. The log has the reason under this id.",
+                 ex.current);
 }
 
 // True when the exchange may go on; false while what it waits for has not come.
@@ -183,7 +195,7 @@ void Runner::run_blocking(const runtime::Task& task) {
   const auto ticket = static_cast<uint32_t>(task.d);
   if (ex.executor_ticket.load(std::memory_order_acquire) == ticket) {
     bh_error err{};
-    const bh_flow flow = call(ex, step, static_cast<const bh_request*>(task.c), "blocking", &err);
+    const bh_flow flow = call(ex, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
     uint64_t seen = ex.executor_result.load(std::memory_order_acquire);
     const uint64_t mine = (uint64_t{ticket} << 32) | static_cast<uint32_t>(flow);
     if (flow < 0) ex.set_executor_error(err);
@@ -214,7 +226,7 @@ Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
     return Outcome::kAnswered;
   }
   bh_error err;
-  const bh_flow flow = call(ex, step, rq, stage_name(ex.stage), &err);
+  const bh_flow flow = call(ex, step, rq, stage_name(ex.stage), 0, &err);
   return settle(ex, flow, err);
 }
 
@@ -243,7 +255,9 @@ void Runner::route(Exchange& ex) {
   ex.request.params = ex.params.data();
   ex.request.param_count = count;
   ex.timeout_ms = ex.plan->route->timeout_ms;
-  if (ex.timeout_ms != 0) ex.request.deadline_ns = ex.request.received_ns + uint64_t{ex.timeout_ms} * 1'000'000;
+  if (ex.timeout_ms == 0) return;
+  ex.request.deadline_ns = ex.request.received_ns + uint64_t{ex.timeout_ms} * 1'000'000;
+  if (ex.armed()) ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms);
 }
 
 // The host's own check of the route's scope, after the AUTHORIZE hooks.
@@ -252,7 +266,9 @@ bool Runner::authorize(Exchange& ex) {
   if (scope.empty() || !settings_.enforce_scopes) return true;
   std::string_view subject, scopes;
   if (!ex.get("identity.subject", &subject)) {
-    answer_problem(ex, 401, "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.");
+    answer_problem(
+        ex, 401,
+        "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.");
     return false;
   }
   ex.get("identity.scopes", &scopes);
@@ -268,7 +284,8 @@ void answer_unmatched(exchange::Exchange& ex) {
   const std::string_view method = view(ex.request.method);
   const Endpoint* endpoint = ex.endpoint;
   if (method == "OPTIONS" && (endpoint != nullptr || view(ex.request.target) == "*")) {
-    const bh_pair allow{str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow) : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
+    const bh_pair allow{str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow)
+                                                              : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
     ex.answer(204, {}, {}, {}, &allow, 1);
   } else if (!exchange::known_method(method)) {
     answer_problem(ex, 501, "The method " + std::string(method) + " is not implemented.");
@@ -288,7 +305,9 @@ void Runner::advance(Exchange& ex) {
       if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
       if (ex.armed()) ex.home().deadlines().disarm(ex);
       ex.apply_edits();
+      ex.resumed.store(false, std::memory_order_relaxed);
       enter(ex, Stage::kRespond);
+      ex.responding.store(true, std::memory_order_release);
     } else if (ex.stage < Stage::kRespond && !ex.open()) {
       ex.waiting = Waiting::kPlugin;  // another thread is writing the answer this moment; it wakes us
       if (!ex.answered()) return;
@@ -296,14 +315,18 @@ void Runner::advance(Exchange& ex) {
     }
     switch (ex.stage) {
       case Stage::kReceive:
-        if (const Outcome outcome = run_steps(ex, ex.table->receive); outcome == Outcome::kSuspended) return;
-        else if (outcome == Outcome::kAnswered) continue;
+        if (const Outcome outcome = run_steps(ex, ex.table->receive); outcome == Outcome::kSuspended)
+          return;
+        else if (outcome == Outcome::kAnswered)
+          continue;
         route(ex);
         enter(ex, Stage::kAdmit);
         continue;
       case Stage::kAdmit:
-        if (const Outcome outcome = run_steps(ex, ex.plan->admit); outcome == Outcome::kSuspended) return;
-        else if (outcome == Outcome::kAnswered) continue;
+        if (const Outcome outcome = run_steps(ex, ex.plan->admit); outcome == Outcome::kSuspended)
+          return;
+        else if (outcome == Outcome::kAnswered)
+          continue;
         if (ex.plan->route == nullptr) {
           answer_unmatched(ex);
           continue;
@@ -320,8 +343,10 @@ void Runner::advance(Exchange& ex) {
       case Stage::kBody:
         return;
       case Stage::kPrepare:
-        if (const Outcome outcome = run_steps(ex, ex.plan->prepare); outcome == Outcome::kSuspended) return;
-        else if (outcome == Outcome::kAnswered) continue;
+        if (const Outcome outcome = run_steps(ex, ex.plan->prepare); outcome == Outcome::kSuspended)
+          return;
+        else if (outcome == Outcome::kAnswered)
+          continue;
         enter(ex, Stage::kStep);
         continue;
       case Stage::kStep:
@@ -329,6 +354,8 @@ void Runner::advance(Exchange& ex) {
         continue;
       case Stage::kRespond:
         if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
+        if (ex.armed()) ex.home().deadlines().disarm(ex);
+        ex.responding.store(false, std::memory_order_release);
         enter(ex, Stage::kWriting);
         ex.channel->answer_ready(ex);
         return;
@@ -351,12 +378,23 @@ void Runner::body_arrived(Exchange& ex) {
 }
 
 void Runner::timed_out(Exchange& ex) {
-  if (ex.stage >= Stage::kRespond) return;
+  if (ex.stage > Stage::kRespond) return;
+  const bool responding = ex.stage == Stage::kRespond;
+  if (responding || (ex.answered() && ex.waiting == Waiting::kExecutor)) {
+    // The answer is there: a hook that does not resume, or a step that does not return, no longer holds it up.
+    if (responding) {
+      report_(ex, ex.current, "its RESPOND hook took too long and was left out");
+      ++ex.position;
+    }
+    ex.waiting = Waiting::kNo;
+    ex.supersede();
+    return advance(ex);
+  }
   if (!answer_problem(ex, 504, "No answer within the time this request may take.", ex.current)) return;
   ex.end_life();
   ex.timed_out = true;
   ex.waiting = Waiting::kNo;
-  ++ex.executor_ticket;
+  ex.supersede();
   advance(ex);
 }
 
@@ -375,7 +413,7 @@ void Runner::abandoned(Exchange& ex) {
   ex.close();
   if (ex.armed()) ex.home().deadlines().disarm(ex);
   ex.waiting = Waiting::kNo;
-  ++ex.executor_ticket;
+  ex.supersede();
   if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
   ex.finished_ns = runtime::now_ns();
   ex.run_end_callbacks();

@@ -6,14 +6,22 @@ namespace bulkhead::chain {
 
 std::string_view phase_name(uint32_t phase) {
   switch (phase) {
-    case BH_RECEIVE: return "RECEIVE";
-    case BH_ADMIT: return "ADMIT";
-    case BH_AUTHENTICATE: return "AUTHENTICATE";
-    case BH_AUTHORIZE: return "AUTHORIZE";
-    case BH_PREPARE: return "PREPARE";
-    case BH_RESPOND: return "RESPOND";
-    case BH_COMPLETE: return "COMPLETE";
-    default: return "";
+    case BH_RECEIVE:
+      return "RECEIVE";
+    case BH_ADMIT:
+      return "ADMIT";
+    case BH_AUTHENTICATE:
+      return "AUTHENTICATE";
+    case BH_AUTHORIZE:
+      return "AUTHORIZE";
+    case BH_PREPARE:
+      return "PREPARE";
+    case BH_RESPOND:
+      return "RESPOND";
+    case BH_COMPLETE:
+      return "COMPLETE";
+    default:
+      return "";
   }
 }
 

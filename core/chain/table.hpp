@@ -51,10 +51,10 @@ struct Plan {
 struct Table {
   std::deque<Route> routes;
   std::deque<Plan> plans;
-  std::vector<Hook> hooks;               // in order of phase, then of plugins
-  std::vector<std::string> hook_reasons; // why each hook is where it is
+  std::vector<Hook> hooks;                // in order of phase, then of plugins
+  std::vector<std::string> hook_reasons;  // why each hook is where it is
   std::vector<StepRef> receive;
-  Plan unmatched;                        // 404, 405, OPTIONS: hooks without a glob
+  Plan unmatched;  // 404, 405, OPTIONS: hooks without a glob
   Router router;
   uint64_t generation = 0;
 };

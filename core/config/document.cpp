@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -19,13 +20,18 @@ Json plain_scalar(const std::string& text) {
   if (text == "false" || text == "False" || text == "FALSE") return false;
   int64_t integer = 0;
   const char* end = text.data() + text.size();
-  if (const auto [at, error] = std::from_chars(text.data(), end, integer); error == std::errc() && at == end) return integer;
+  if (const auto [at, error] = std::from_chars(text.data(), end, integer); error == std::errc() && at == end)
+    return integer;
   double real = 0;
-  if (const auto [at, error] = std::from_chars(text.data(), end, real); error == std::errc() && at == end) return real;
+  if (const auto [at, error] = std::from_chars(text.data(), end, real);
+      error == std::errc() && at == end && std::isfinite(real))
+    return real;
   return text;
 }
 
-bool name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+bool name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 // Empty on success, else what is wrong.
 std::string interpolate(const std::string& text, std::string* out) {
@@ -45,6 +51,8 @@ std::string interpolate(const std::string& text, std::string* out) {
     const std::string name = text.substr(i + 2, end - i - 2);
     const size_t close = text.find('}', end);
     const bool has_default = text.compare(end, 2, ":-") == 0;
+    if (const size_t inner = text.find("${", end); has_default && inner < close)
+      return "'" + text.substr(i) + "': a default cannot hold another ${...}";
     if (name.empty() || close == std::string::npos || (!has_default && end != close))
       return "'" + text.substr(i) + "' is not ${NAME} or ${NAME:-default}";
     const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing changes the environment
@@ -80,9 +88,10 @@ class Reader {
 
   Json read(const YAML::Node& node, const std::string& pointer) {
     const YAML::Mark mark = node.Mark();
-    document_.marks_[pointer] = {mark.line + 1, mark.column + 1};
+    document_.marks_[pointer] = {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
     switch (node.Type()) {
-      case YAML::NodeType::Scalar: return scalar(node, pointer);
+      case YAML::NodeType::Scalar:
+        return scalar(node, pointer);
       case YAML::NodeType::Sequence: {
         Json list = Json::array();
         for (size_t i = 0; i < node.size(); ++i) list.push_back(read(node[i], pointer + "/" + std::to_string(i)));
@@ -103,7 +112,8 @@ class Reader {
         }
         return map;
       }
-      default: return nullptr;
+      default:
+        return nullptr;
     }
   }
 
@@ -114,7 +124,7 @@ class Reader {
       document_.issues_.push_back({pointer, wrong});
       return nullptr;
     }
-    if (node.Tag() == "!") return text;  // quoted
+    if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return text;  // quoted, or !!str
     return plain_scalar(text);
   }
 
@@ -135,7 +145,10 @@ Document::Document(std::string file, const std::string& text) : file_(std::move(
 
 void Document::parse(const std::string& text) {
   try {
+    static_cast<void>(Json(text).dump());  // throws where it is not UTF-8
     value = Reader(*this).read(YAML::Load(text), "");
+  } catch (const Json::exception&) {
+    issues_.push_back({"", "is not valid UTF-8"});
   } catch (const YAML::Exception& error) {
     marks_[""] = {error.mark.line + 1, error.mark.column + 1};
     issues_.push_back({"", "not valid YAML: " + error.msg});

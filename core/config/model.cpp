@@ -18,7 +18,9 @@ class Values {
 
   const Json& at(const std::string& pointer) const { return root_.at(Json::json_pointer(pointer)); }
   std::string text(const std::string& pointer) const {
-    return at(pointer).is_string() ? at(pointer).get<std::string>() : at(pointer).is_null() ? std::string() : at(pointer).dump();
+    return at(pointer).is_string() ? at(pointer).get<std::string>()
+           : at(pointer).is_null() ? std::string()
+                                   : at(pointer).dump();
   }
   size_t number(const std::string& pointer) const { return at(pointer).get<size_t>(); }
   size_t size(const std::string& pointer) const {
@@ -58,7 +60,7 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   const std::string limits = "/server/limits/", timeouts = "/server/timeouts/";
   http::Settings& http = config->http;
   http.io_threads = values.at("/server/io_threads").is_number() ? values.number("/server/io_threads")
-                                                               : std::max(1u, std::thread::hardware_concurrency());
+                                                                : std::max(1u, std::thread::hardware_concurrency());
   http.limits.connections = values.number(limits + "connections");
   http.limits.pipelined = values.number(limits + "pipelined");
   http.limits.request_line = values.size(limits + "request_line");
@@ -75,7 +77,8 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   config->request_timeout_ms = values.duration(timeouts + "request");
 
   std::string level = values.text("/log/level");
-  std::transform(level.begin(), level.end(), level.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(level.begin(), level.end(), level.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (level == "warning") level = "warn";
   if (!telemetry::parse_level(level, &config->log.level))
     issues.push_back({"/log/level", "'" + level + "' is not trace, debug, info, warn or error"});
@@ -98,7 +101,9 @@ std::vector<Issue> read_config(Document& document, Config* config) {
     plugin.after = entry.at("order").at("after").get<std::vector<std::string>>();
     plugin.before = entry.at("order").at("before").get<std::vector<std::string>>();
     if (!ids.insert(plugin.id).second)
-      issues.push_back({plugin.pointer + "/id", "the plugin '" + plugin.id + "' is listed twice; give the second instance another id and its library"});
+      issues.push_back(
+          {plugin.pointer + "/id",
+           "the plugin '" + plugin.id + "' is listed twice; give the second instance another id and its library"});
     config->plugins.push_back(std::move(plugin));
   }
   return issues;

@@ -25,7 +25,8 @@ void fill_and_find_unknown(const Json& schema, Json& value, const std::string& p
   std::vector<std::string> known;
   for (const auto& [name, property] : properties.items()) {
     known.push_back(name);
-    if (!value.contains(name) && property.is_object() && property.contains("default")) value[name] = property["default"];
+    if (!value.contains(name) && property.is_object() && property.contains("default"))
+      value[name] = property["default"];
     if (value.contains(name)) fill_and_find_unknown(property, value[name], pointer + "/" + pointer_token(name), issues);
   }
   if (!schema.contains("additionalProperties") || schema["additionalProperties"] != false) return;
@@ -121,16 +122,19 @@ std::vector<Issue> check_schema(const Json& schema, Json& value) {
   std::vector<Issue> innermost;
   for (const Issue& issue : issues) {
     const bool outer = std::any_of(issues.begin(), issues.end(), [&](const Issue& other) {
-      return other.pointer.size() > issue.pointer.size() && other.pointer.compare(0, issue.pointer.size(), issue.pointer) == 0 &&
+      return other.pointer.size() > issue.pointer.size() &&
+             other.pointer.compare(0, issue.pointer.size(), issue.pointer) == 0 &&
              (other.pointer[issue.pointer.size()] == '/');
     });
-    const bool repeated = std::any_of(innermost.begin(), innermost.end(), [&](const Issue& other) { return other.pointer == issue.pointer; });
+    const bool repeated = std::any_of(innermost.begin(), innermost.end(),
+                                      [&](const Issue& other) { return other.pointer == issue.pointer; });
     if (outer || repeated) continue;
     Issue kept = issue;
     if (issue.message.find("issing required property") == std::string::npos)
       if (const Json* part = schema_at(schema, issue.pointer); part != nullptr && !expectation(*part).empty()) {
         const Json::json_pointer pointer(issue.pointer);
-        kept.message = (value.contains(pointer) ? value[pointer].dump() : "the value") + " is not accepted: " + expectation(*part);
+        kept.message =
+            (value.contains(pointer) ? value[pointer].dump() : "the value") + " is not accepted: " + expectation(*part);
       }
     innermost.push_back(kept);
   }

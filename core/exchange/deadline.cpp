@@ -11,10 +11,13 @@ void DeadlineQueue::arm(DeadlineEntry& entry, uint64_t now_ns, uint32_t duration
   entry.queue_ = this;
   entry.list_ = index;
   entry.at_ns_ = now_ns + uint64_t{duration_ms} * 1'000'000;
-  entry.previous_ = list.tail;
-  entry.next_ = nullptr;
-  (list.tail != nullptr ? list.tail->next_ : list.head) = &entry;
-  list.tail = &entry;
+  // Nearly always at the end; `now_ns` may lie in the past, and the list stays sorted.
+  DeadlineEntry* before = list.tail;
+  while (before != nullptr && before->at_ns_ > entry.at_ns_) before = before->previous_;
+  entry.previous_ = before;
+  entry.next_ = before != nullptr ? before->next_ : list.head;
+  (entry.next_ != nullptr ? entry.next_->previous_ : list.tail) = &entry;
+  (before != nullptr ? before->next_ : list.head) = &entry;
 }
 
 void DeadlineQueue::disarm(DeadlineEntry& entry) {

@@ -18,7 +18,7 @@ void Exchange::unref() {
 }
 
 void Exchange::unhold() {
-  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1 && open()) wake();
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) wake();
   unref();
 }
 
@@ -103,13 +103,25 @@ bool Exchange::get(std::string_view key, std::string_view* value) {
 void Exchange::apply(const Edit& edit) {
   auto& fields = answer_.headers;
   if (!edit.append)
-    fields.erase(std::remove_if(fields.begin(), fields.end(), [&](const bh_pair& f) { return view(f.name) == edit.name; }),
-                 fields.end());
+    fields.erase(
+        std::remove_if(fields.begin(), fields.end(), [&](const bh_pair& f) { return view(f.name) == edit.name; }),
+        fields.end());
   if (!edit.remove) fields.push_back({str(edit.name), str(edit.value)});
 }
 
-void Exchange::edit(const bh_reply& change, bool now) {
+void Exchange::supersede() {
   const std::lock_guard lock(mutex_);
+  executor_ticket.fetch_add(1, std::memory_order_acq_rel);
+}
+
+bool Exchange::step_is_current() const {
+  return stepping_here() && (step_ticket_ == 0 || step_ticket_ == executor_ticket.load(std::memory_order_acquire));
+}
+
+bool Exchange::edit(const bh_reply& change) {
+  const std::lock_guard lock(mutex_);
+  if (!step_is_current() || stage.load(std::memory_order_relaxed) > Stage::kRespond) return false;
+  const bool now = stage.load(std::memory_order_relaxed) == Stage::kRespond;
   const bool append = (change.flags & BH_APPEND) != 0;
   for (size_t i = 0; i < change.header_count; ++i) {
     const bh_pair& header = change.headers[i];
@@ -117,7 +129,8 @@ void Exchange::edit(const bh_reply& change, bool now) {
     char* p = arena_.allocate(name.size());
     std::transform(name.begin(), name.end(), p, lower);
     const bool remove = header.value.ptr == nullptr;
-    const Edit edit{{p, name.size()}, remove ? std::string_view() : copy_locked(view(header.value)), append && !remove, remove};
+    const Edit edit{
+        {p, name.size()}, remove ? std::string_view() : copy_locked(view(header.value)), append && !remove, remove};
     if (now)
       apply(edit);
     else
@@ -132,6 +145,7 @@ void Exchange::edit(const bh_reply& change, bool now) {
   } else if (change.release != nullptr) {
     change.release(change.arg);
   }
+  return true;
 }
 
 void Exchange::apply_edits() {
@@ -209,7 +223,8 @@ void Exchange::reset() {
   body_out = {};
   for (Blanked& variant : blanked) variant.made = false;
   has_authorization = has_cookie = false;
-  ++executor_ticket;
+  executor_ticket.fetch_add(1, std::memory_order_relaxed);
+  responding.store(false, std::memory_order_relaxed);
   resumed.store(false, std::memory_order_relaxed);
   answer_state_.store(kOpen, std::memory_order_relaxed);
   live_.store(true, std::memory_order_relaxed);

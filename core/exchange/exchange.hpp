@@ -99,13 +99,20 @@ class Exchange final : public DeadlineEntry {
   // This thread is inside a step of the exchange: what the step causes is seen when it returns, no wake is needed.
   class StepScope {
    public:
-    explicit StepScope(Exchange& ex) : outer_(stepping_) { stepping_ = &ex; }
-    ~StepScope() { stepping_ = outer_; }
+    explicit StepScope(Exchange& ex, uint32_t ticket) : outer_(stepping_), outer_ticket_(step_ticket_) {
+      stepping_ = &ex;
+      step_ticket_ = ticket;
+    }
+    ~StepScope() {
+      stepping_ = outer_;
+      step_ticket_ = outer_ticket_;
+    }
     StepScope(const StepScope&) = delete;
     StepScope& operator=(const StepScope&) = delete;
 
    private:
     Exchange* const outer_;
+    const uint32_t outer_ticket_;
   };
   bool stepping_here() const { return stepping_ == this; }
 
@@ -140,8 +147,12 @@ class Exchange final : public DeadlineEntry {
   // ---- attributes and changes to the answer [any while lent or held]
   void put(std::string_view key, std::string_view value);
   bool get(std::string_view key, std::string_view* value);
-  // RESPOND: applied at once; before: kept and applied when the answer comes.
-  void edit(const bh_reply& change, bool now);
+  // RESPOND: applied at once; before: kept and applied when the answer comes. False, and nothing is
+  // changed or released, where the calling step is over: answered by somebody else, or not a step at all.
+  bool edit(const bh_reply& change);
+  // A step that still runs on the executor no longer counts.
+  void supersede();
+  bool step_is_current() const;
   void apply_edits();
 
   // Home thread, in RESPOND and later.
@@ -171,15 +182,15 @@ class Exchange final : public DeadlineEntry {
   const chain::Plan* plan = nullptr;
   const chain::Endpoint* endpoint = nullptr;  // matched path where no plan did
   std::string_view match_path;                // as sent, dot segments resolved
-  Stage stage = Stage::kReceive;
+  std::atomic<Stage> stage{Stage::kReceive};  // written on the home thread only
   Waiting waiting = Waiting::kNo;
-  size_t position = 0;           // within the stage's hooks
+  size_t position = 0;  // within the stage's hooks
   uint32_t timeout_ms = 0;
   bool timed_out = false, aborted = false;  // aborted: the caller left first
-  std::string_view current;      // plugin whose step runs or is waited for
+  std::string_view current;                 // plugin whose step runs or is waited for
   uint64_t bytes_out = 0, finished_ns = 0;
-  std::string out_head;          // serialized status line and headers
-  std::string_view body_out;     // what of the body goes out: nothing for HEAD
+  std::string out_head;       // serialized status line and headers
+  std::string_view body_out;  // what of the body goes out: nothing for HEAD
   char id_buffer[40];
 
   // Views of the request for plugins that may not see authorization or cookie, made when needed.
@@ -202,13 +213,14 @@ class Exchange final : public DeadlineEntry {
     const std::lock_guard lock(mutex_);
     return executor_error_;
   }
-  std::atomic<bool> resumed{false};
+  std::atomic<bool> resumed{false}, responding{false};
 
   std::atomic<bool> queued{false};
   Exchange* next_queued = nullptr;
 
  private:
   static inline thread_local Exchange* stepping_ = nullptr;
+  static inline thread_local uint32_t step_ticket_ = 0;  // of a step on the executor
 
   enum : int { kOpen, kClaimed, kSet, kClosed };
   struct Edit {

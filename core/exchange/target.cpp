@@ -34,8 +34,8 @@ int dots(std::string_view segment) {
 }  // namespace
 
 bool known_method(std::string_view method) {
-  static constexpr std::array<std::string_view, 9> kMethods = {"GET",     "HEAD",    "POST",  "PUT",    "PATCH",
-                                                               "DELETE",  "OPTIONS", "TRACE", "CONNECT"};
+  static constexpr std::array<std::string_view, 9> kMethods = {"GET",    "HEAD",    "POST",  "PUT",    "PATCH",
+                                                               "DELETE", "OPTIONS", "TRACE", "CONNECT"};
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 

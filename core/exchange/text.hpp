@@ -7,7 +7,9 @@
 
 namespace bulkhead {
 
-inline std::string_view view(bh_str s) { return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.len); }
+inline std::string_view view(bh_str s) {
+  return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.len);
+}
 inline bh_str str(std::string_view s) { return {s.data() == nullptr ? "" : s.data(), s.size()}; }
 
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }

@@ -59,9 +59,10 @@ void Connection::make_room() {
     std::memmove(slab_->data(), slab_->data() + begin_, buffered());
   } else {
     const Limits& limits = io_.settings().limits;
-    SlabRef larger = buffered() * 2 <= Slab::kStandard
-                         ? io_.slabs().take()
-                         : SlabRef(Slab::make(std::max(limits.request_line + limits.header, buffered()) + Slab::kStandard));
+    SlabRef larger =
+        buffered() * 2 <= Slab::kStandard
+            ? io_.slabs().take()
+            : SlabRef(Slab::make(std::max(limits.request_line + limits.header, buffered()) + Slab::kStandard));
     std::memcpy(larger->data(), slab_->data() + begin_, buffered());
     io_.slabs().give(std::exchange(slab_, std::move(larger)));
   }
@@ -105,6 +106,7 @@ void Connection::readable() {
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close();
     return;
   }
+  if (!wants_input()) return pump();
   corked_ = true;
   for (int i = 0; i < kReadsPerWake; ++i) {
     const bool more = receive();
@@ -122,7 +124,10 @@ bool Connection::process() {
     if (body_of_ != nullptr) {
       if (!read_body()) break;
     } else {
-      if (no_more_requests_ || parked_ != nullptr || in_flight_ >= limits.pipelined || queued_bytes_ > limits.queued) break;
+      if (no_more_requests_ || parked_ != nullptr || in_flight_ >= limits.pipelined || queued_bytes_ > limits.queued)
+        break;
+      // Empty lines between requests are skipped (RFC 9112 §2.2).
+      while (parsing_ == nullptr && buffered() >= 2 && std::memcmp(slab_->data() + begin_, "\r\n", 2) == 0) begin_ += 2;
       if (buffered() == 0 || !parse_next()) break;
     }
     progress = true;
@@ -150,7 +155,8 @@ void Connection::set_id(Exchange& ex) {
     if (view(field.name) != "x-request-id") continue;
     const std::string_view id = view(field.value);
     const bool sane = !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+             c == '.';
     });
     if (!sane) break;
     ex.request.id = str(id);
@@ -274,7 +280,8 @@ bool Connection::read_body() {
       ex.body_charge += more;
     }
     if (result == RequestParser::Result::kMore) {
-      if (buffered() > io_.settings().limits.header) refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
+      if (buffered() > io_.settings().limits.header)
+        refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
       return false;
     }
     ex.request.body = str(ex.body_text);
@@ -298,6 +305,7 @@ bool Connection::read_body() {
 }
 
 void Connection::refuse_body(int status, std::string_view detail) {
+  if (body_of_ == nullptr) return;  // answered meanwhile
   Exchange& ex = *std::exchange(body_of_, nullptr);
   no_more_requests_ = true;
   begin_ = end_;
@@ -321,7 +329,8 @@ void Connection::answer_ready(Exchange& ex) {
   }
   if (back_ == &ex && buffered() == 0 && (io_.draining() || read_closed_)) ex.keep_alive = false;
   if (!ex.keep_alive) no_more_requests_ = true;
-  if (!write_head(ex, ex.keep_alive, io_.date())) runner_.report(ex, "a header field was dropped: its name or value would break the message");
+  if (!write_head(ex, ex.keep_alive, io_.date()))
+    runner_.report(ex, "a header field was dropped: its name or value would break the message");
   const bool body = !ex.head_only && !bodiless(ex.outcome().status);
   ex.body_out = body ? ex.outcome().body : std::string_view();
   queued_bytes_ += ex.out_head.size() + ex.body_out.size();
@@ -329,10 +338,12 @@ void Connection::answer_ready(Exchange& ex) {
 }
 
 void Connection::flush() {
-  while (!closed() && phase_ == Phase::kOpen && !write_blocked_ && front_ != nullptr && front_->stage == Stage::kWriting) {
+  while (!closed() && phase_ == Phase::kOpen && !write_blocked_ && front_ != nullptr &&
+         front_->stage == Stage::kWriting) {
     std::array<iovec, 64> parts;
     size_t count = 0, total = 0, skip = written_of_front_;
-    for (Exchange* ex = front_; ex != nullptr && ex->stage == Stage::kWriting && count + 2 <= parts.size(); ex = ex->next_pipelined) {
+    for (Exchange* ex = front_; ex != nullptr && ex->stage == Stage::kWriting && count + 2 <= parts.size();
+         ex = ex->next_pipelined) {
       for (const std::string_view part : {std::string_view(ex->out_head), ex->body_out}) {
         const size_t dropped = std::min(skip, part.size());
         skip -= dropped;
@@ -457,7 +468,8 @@ bool Connection::wants_input() const {
 
 void Connection::update() {
   if (closed()) return;
-  if (read_closed_ && in_flight_ == 0 && phase_ == Phase::kOpen) return close();
+  if (phase_ == Phase::kOpen && in_flight_ == 0 && (read_closed_ || (io_.closing_idle() && buffered() == 0)))
+    return close();
   if (begin_ == end_ && slab_ && body_of_ == nullptr) io_.slabs().give(std::move(slab_));
   if (!slab_) begin_ = end_ = 0;
 
@@ -482,17 +494,19 @@ void Connection::update() {
 }
 
 void Connection::set_read_deadline(uint32_t duration_ms, int kind) {
+  if (kind == kNone) {
+    deadline_kind_ = kNone;
+    return io_.deadlines().disarm(read_deadline_);
+  }
   if (kind == deadline_kind_ && read_deadline_.armed()) return;
   deadline_kind_ = kind;
-  if (kind == kNone)
-    io_.deadlines().disarm(read_deadline_);
-  else
-    io_.deadlines().arm(read_deadline_, runtime::now_ns(), duration_ms);
+  io_.deadlines().arm(read_deadline_, runtime::now_ns(), duration_ms);
 }
 
 void Connection::read_expired() {
   switch (deadline_kind_) {
     case kBody:
+      if (body_of_ == nullptr) break;  // answered in the same moment
       io_.server().observe(Refusal::kBodyTimeout);
       refuse_body(408, "The body did not arrive in time.");
       break;
@@ -511,7 +525,8 @@ void Connection::read_expired() {
         runner_.refuse(ex, 408, "The request's head did not arrive in time.");
       }
       break;
-    default: return close();
+    default:
+      return close();
   }
   if (!closed()) io_.mark_dirty(*this);
 }

@@ -96,13 +96,13 @@ class Connection final : public exchange::Channel {
   exchange::SlabRef slab_;
   size_t begin_ = 0, end_ = 0;
   RequestParser parser_;
-  Exchange* parsing_ = nullptr;    // its head is incomplete
-  Exchange* parked_ = nullptr;     // waits for those before it
-  Exchange* body_of_ = nullptr;    // its body is being read
+  Exchange* parsing_ = nullptr;  // its head is incomplete
+  Exchange* parked_ = nullptr;   // waits for those before it
+  Exchange* body_of_ = nullptr;  // its body is being read
   bool body_wanted_ = false, body_large_ = false;
   size_t body_limit_ = 0, body_received_ = 0;
 
-  Exchange* front_ = nullptr;      // pipeline, oldest first
+  Exchange* front_ = nullptr;  // pipeline, oldest first
   Exchange* back_ = nullptr;
   size_t in_flight_ = 0, unsafe_in_flight_ = 0, queued_bytes_ = 0;
   size_t written_of_front_ = 0;

@@ -65,7 +65,15 @@ IoThread::~IoThread() {
   current_ = this;
   abort_all();
   for (Connection* connection : buried_) delete connection;
-  drain_inbox();
+  // The plugins are gone: what is still queued is let go, nothing of it runs.
+  for (Exchange* ex = inbox_.exchange(nullptr, std::memory_order_acquire); ex != nullptr;) {
+    Exchange* next = ex->next_queued;
+    if (ex->unreferenced())
+      recycle(ex);
+    else
+      ex->unref();
+    ex = next;
+  }
   for (Exchange* ex : free_exchanges_) delete ex;
   current_ = nullptr;
   ::close(event_fd_);
@@ -183,7 +191,8 @@ void IoThread::drain_inbox() {
       recycle(&ex);
       continue;
     }
-    ex.queued.store(false, std::memory_order_release);
+    ex.queued.exchange(false,
+                       std::memory_order_acq_rel);  // a full fence: what is read next is at least as new as the wake
     ex.runner->advance(ex);
     ex.unref();
   }
@@ -222,11 +231,13 @@ Exchange* IoThread::take_exchange() {
     free_exchanges_.pop_back();
   }
   ex->ref();
+  server_.enter_exchange();
   return ex;
 }
 
 void IoThread::recycle(Exchange* ex) {
   ex->reset();
+  server_.leave_exchange();
   if (free_exchanges_.size() < kMaxFreeExchanges)
     free_exchanges_.push_back(ex);
   else
@@ -263,6 +274,8 @@ void IoThread::adopt(int fd, chain::Runner& runner, std::string_view peer, uint3
 }
 
 void IoThread::watch_listeners(bool on) {
+  if (listening_ == on) return;
+  listening_ = on;
   const auto& listeners = server_.listeners();
   for (size_t i = 0; i < listeners.size(); ++i) {
     if (on)
@@ -272,7 +285,8 @@ void IoThread::watch_listeners(bool on) {
   }
 }
 
-void IoThread::accept_from(size_t index) {
+bool IoThread::accept_from(size_t index) {
+  if (!listening_) return false;
   static constexpr std::string_view kFull =
       "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
   static constexpr int kPerWake = 64;
@@ -288,7 +302,7 @@ void IoThread::accept_from(size_t index) {
         watch_listeners(false);
         deadlines_.arm(accept_pause_, runtime::now_ns(), kAcceptPauseMs);
       }
-      return;
+      return false;
     }
     if (!server_.enter_connection()) {
       server_.observe(Refusal::kConnections);
@@ -300,13 +314,17 @@ void IoThread::accept_from(size_t index) {
     const std::string peer = peer_text(address, &port);
     server_.least_loaded().adopt(fd, *listener.runner, peer, port);
   }
+  return true;
 }
 
 void IoThread::close_listeners() {
-  for (size_t i = 0; i < server_.listeners().size(); ++i) accept_from(i);
-  const bool paused = accept_pause_.armed();
   deadlines_.disarm(accept_pause_);
-  if (!paused) watch_listeners(false);
+  watch_listeners(true);
+  for (size_t i = 0; i < server_.listeners().size(); ++i)
+    while (accept_from(i)) {
+    }
+  deadlines_.disarm(accept_pause_);
+  watch_listeners(false);
   for (Server::Listener& listener : server_.listeners()) ::close(std::exchange(listener.fd, -1));
 }
 
@@ -316,6 +334,7 @@ void IoThread::abort_all() {
 
 void IoThread::drain(bool now) {
   draining_ = true;
+  closing_idle_ = closing_idle_ || now;
   for (Connection* connection = connections_; connection != nullptr;) {
     Connection* next = connection->next;
     connection->drain(now);

@@ -69,6 +69,7 @@ class IoThread final : public exchange::Home {
   // Accepts what has connected already, then closes the listening sockets. First thread only.
   void close_listeners();
   bool draining() const { return draining_; }
+  bool closing_idle() const { return closing_idle_; }
 
  private:
   struct Newcomer {
@@ -82,7 +83,8 @@ class IoThread final : public exchange::Home {
   void run_calls();
   void arm_timer();
   void after_batch();
-  void accept_from(size_t listener);
+  // False once nobody waits to be accepted, or nobody can be.
+  bool accept_from(size_t listener);
   void add(int fd, chain::Runner& runner, std::string_view peer, uint32_t port);
 
   // Out of descriptors: listening stops for a moment instead of spinning.
@@ -115,7 +117,7 @@ class IoThread final : public exchange::Home {
   std::vector<Connection*> dirty_, buried_;
   DateCache date_;
   uint64_t random_state_;
-  bool draining_ = false;
+  bool draining_ = false, closing_idle_ = false, listening_ = false;
 };
 
 }  // namespace bulkhead::http

@@ -132,7 +132,8 @@ RequestParser::Result RequestParser::error(int status, std::string_view detail) 
 
 RequestParser::Result RequestParser::parse_request_line(std::string_view line, Exchange& ex) {
   const size_t first = line.find(' ');
-  if (first == 0 || first == std::string_view::npos) return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
+  if (first == 0 || first == std::string_view::npos)
+    return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
   const size_t second = line.find(' ', first + 1);
   if (second == std::string_view::npos || second == first + 1)
     return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
@@ -142,12 +143,14 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   for (const char c : method)
     if (!token_char(c)) return error(400, "The method is not a token.");
   for (const char c : target)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return error(400, "The request target has a control character.");
-  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || version[5] < '0' || version[5] > '9' ||
-      version[7] < '0' || version[7] > '9')
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
+      return error(400, "The request target has a control character.");
+  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || version[5] < '0' ||
+      version[5] > '9' || version[7] < '0' || version[7] > '9')
     return error(400, "The request line does not end with an HTTP version.");
   if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
   ex.request.method = str(method);
+  ex.head_only = method == "HEAD";
   ex.request.target = str(target);
   ex.request.http = version[7] == '0' ? 10 : 11;
   return Result::kDone;
@@ -196,7 +199,8 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
       case 6:
         if (key == "cookie") ex.has_cookie = true;
         if (key == "expect") {
-          if (!iequals(value, "100-continue")) return error(417, "The only expectation that can be met is 100-continue.");
+          if (!iequals(value, "100-continue"))
+            return error(417, "The only expectation that can be met is 100-continue.");
           ex.expect_continue = ex.request.http >= 11;
         }
         break;
@@ -227,7 +231,8 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
           coding = value;
         }
         break;
-      default: break;
+      default:
+        break;
     }
   }
   if (hosts == 0 && ex.request.http >= 11) return error(400, "HTTP/1.1 needs a Host field.");
@@ -235,11 +240,11 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   if (codings != 0) {
     if (ex.request.http < 11) return error(400, "HTTP/1.0 has no transfer codings.");
     if (lengths != 0) return error(400, "Transfer-Encoding and Content-Length together.");
-    if (codings > 1 || !iequals(coding, "chunked")) return error(501, "The only transfer coding understood is exactly 'chunked'.");
+    if (codings > 1 || !iequals(coding, "chunked"))
+      return error(501, "The only transfer coding understood is exactly 'chunked'.");
     chunked_ = true;
   }
   ex.keep_alive = ex.request.http >= 11 ? !close : keep_alive && !close;
-  ex.head_only = view(ex.request.method) == "HEAD";
   ex.body_complete = !chunked_ && content_length_ == 0;
   ex.request.headers = ex.headers.data();
   ex.request.header_count = ex.headers.size();
@@ -265,11 +270,13 @@ RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchang
   const bool too_long = head_size - line_length > limits_.header;
   if (end == std::string_view::npos && !too_long) {
     // A head whose lines end in bare LF would be waited for in vain.
-    if (bytes.size() >= 2 && bytes.substr(bytes.size() - 2) == "\n\n") return error(400, "A line does not end with CR LF.");
+    if (bytes.size() >= 2 && bytes.substr(bytes.size() - 2) == "\n\n")
+      return error(400, "A line does not end with CR LF.");
     return Result::kMore;
   }
 
-  if (const Result result = parse_request_line(bytes.substr(0, line_end - 1), ex); result != Result::kDone) return result;
+  if (const Result result = parse_request_line(bytes.substr(0, line_end - 1), ex); result != Result::kDone)
+    return result;
   if (const Result result = set_path(ex); result != Result::kDone) return result;
   line_parsed_ = true;
   if (too_long) return error(431, "The header block is longer than the limit.");
@@ -296,7 +303,8 @@ RequestParser::Result RequestParser::parse_chunked(const char* data, size_t size
     const beast::error_code ec = beast_->put(data + *consumed, size - *consumed, &used);
     *consumed += used;
     if (ec == beast::http::error::need_more) return Result::kMore;
-    if (ec == beast::http::error::body_limit) return error(413, "The body is longer than " + std::to_string(limit) + " bytes.");
+    if (ec == beast::http::error::body_limit)
+      return error(413, "The body is longer than " + std::to_string(limit) + " bytes.");
     if (ec) return error(400, "The chunked body is malformed.");
     if (used == 0 && !beast_->done()) return Result::kMore;
   }

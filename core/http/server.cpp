@@ -58,15 +58,24 @@ class Server::Reactor {
 
 std::string_view refusal_name(Refusal refusal) {
   switch (refusal) {
-    case Refusal::kConnections: return "connections";
-    case Refusal::kDescriptors: return "descriptors";
-    case Refusal::kMalformed: return "malformed";
-    case Refusal::kHeader: return "header_size";
-    case Refusal::kBodySize: return "body_size";
-    case Refusal::kBodyMemory: return "body_memory";
-    case Refusal::kHeaderTimeout: return "header_timeout";
-    case Refusal::kBodyTimeout: return "body_timeout";
-    case Refusal::kWriteStall: return "write_stall";
+    case Refusal::kConnections:
+      return "connections";
+    case Refusal::kDescriptors:
+      return "descriptors";
+    case Refusal::kMalformed:
+      return "malformed";
+    case Refusal::kHeader:
+      return "header_size";
+    case Refusal::kBodySize:
+      return "body_size";
+    case Refusal::kBodyMemory:
+      return "body_memory";
+    case Refusal::kHeaderTimeout:
+      return "header_timeout";
+    case Refusal::kBodyTimeout:
+      return "body_timeout";
+    case Refusal::kWriteStall:
+      return "write_stall";
   }
   return "";
 }
@@ -129,7 +138,8 @@ bool Server::drain() {
   for (const auto& io : threads_) io->call([&io] { io->drain(false); });
   bool idle_closed = false;
   uint64_t now = begin;
-  while (connections() != 0 && now < deadline) {
+  // Exchanges outlive their connections: COMPLETE hooks and late holders end first, then the plugins.
+  while ((connections() != 0 || exchanges() != 0) && now < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     now = runtime::now_ns();
     if (now - begin > kGraceMs * 1'000'000) {
@@ -138,7 +148,7 @@ bool Server::drain() {
       idle_closed = true;
     }
   }
-  const bool clean = connections() == 0;
+  const bool clean = connections() == 0 && exchanges() == 0;
   if (!clean) {
     for (const auto& io : threads_) io->call([&io] { io->abort_all(); });
     while (connections() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -162,7 +172,8 @@ bool Server::enter_connection() {
 }
 
 IoThread& Server::least_loaded() {
-  return **std::min_element(threads_.begin(), threads_.end(), [](const auto& a, const auto& b) { return a->load() < b->load(); });
+  return **std::min_element(threads_.begin(), threads_.end(),
+                            [](const auto& a, const auto& b) { return a->load() < b->load(); });
 }
 
 }  // namespace bulkhead::http

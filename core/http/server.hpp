@@ -19,7 +19,17 @@ namespace bulkhead::http {
 class IoThread;
 
 // Why a request or connection was turned away; the label of a metric.
-enum class Refusal : uint8_t { kConnections, kDescriptors, kMalformed, kHeader, kBodySize, kBodyMemory, kHeaderTimeout, kBodyTimeout, kWriteStall };
+enum class Refusal : uint8_t {
+  kConnections,
+  kDescriptors,
+  kMalformed,
+  kHeader,
+  kBodySize,
+  kBodyMemory,
+  kHeaderTimeout,
+  kBodyTimeout,
+  kWriteStall
+};
 std::string_view refusal_name(Refusal refusal);
 
 class Server {
@@ -50,6 +60,9 @@ class Server {
   void release_body(size_t bytes) { bodies_.fetch_sub(bytes, std::memory_order_relaxed); }
   bool enter_connection();
   void leave_connection() { connections_.fetch_sub(1, std::memory_order_acq_rel); }
+  void enter_exchange() { exchanges_.fetch_add(1, std::memory_order_relaxed); }
+  void leave_exchange() { exchanges_.fetch_sub(1, std::memory_order_acq_rel); }
+  size_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
   size_t connections() const { return connections_.load(std::memory_order_acquire); }
 
   struct Listener {
@@ -68,7 +81,7 @@ class Server {
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::unique_ptr<Reactor> reactor_;
-  std::atomic<size_t> bodies_{0}, connections_{0};
+  std::atomic<size_t> bodies_{0}, connections_{0}, exchanges_{0};
 };
 
 }  // namespace bulkhead::http

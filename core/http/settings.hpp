@@ -8,13 +8,13 @@ namespace bulkhead::http {
 
 struct Limits {
   size_t connections = 10'000;
-  size_t pipelined = 64;              // requests of one connection at once
-  size_t request_line = 8 * 1024;     // 414
-  size_t header = 32 * 1024;          // 431
-  size_t header_fields = 100;         // 431
-  size_t body = 1024 * 1024;          // 413, unless the route says otherwise
+  size_t pipelined = 64;                        // requests of one connection at once
+  size_t request_line = 8 * 1024;               // 414
+  size_t header = 32 * 1024;                    // 431
+  size_t header_fields = 100;                   // 431
+  size_t body = 1024 * 1024;                    // 413, unless the route says otherwise
   size_t bodies_in_memory = 256 * 1024 * 1024;  // 503
-  size_t queued = 1024 * 1024;        // bytes waiting for a slow reader; past it no further request is begun
+  size_t queued = 1024 * 1024;                  // bytes waiting for a slow reader; past it no further request is begun
 };
 
 struct Timeouts {  // milliseconds

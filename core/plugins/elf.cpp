@@ -75,9 +75,11 @@ std::optional<std::pair<uint16_t, uint16_t>> find_note(std::string_view notes) {
     Elf64_Nhdr header;
     std::memcpy(&header, notes.data(), sizeof header);
     notes.remove_prefix(sizeof header);
-    const uint64_t name = (uint64_t{header.n_namesz} + 3) & ~uint64_t{3}, descriptor = (uint64_t{header.n_descsz} + 3) & ~uint64_t{3};
+    const uint64_t name = (uint64_t{header.n_namesz} + 3) & ~uint64_t{3},
+                   descriptor = (uint64_t{header.n_descsz} + 3) & ~uint64_t{3};
     if (name + descriptor > notes.size()) return std::nullopt;
-    if (header.n_namesz == 4 && header.n_descsz == 4 && header.n_type == 1 && std::memcmp(notes.data(), "BH\0", 4) == 0) {
+    if (header.n_namesz == 4 && header.n_descsz == 4 && header.n_type == 1 &&
+        std::memcmp(notes.data(), "BH\0", 4) == 0) {
       uint16_t version[2];
       std::memcpy(version, notes.data() + name, sizeof version);
       return std::pair(version[0], version[1]);
@@ -132,7 +134,8 @@ ElfInfo inspect_elf(const std::string& path) {
     if (const auto notes = file.piece(segment->p_offset, segment->p_filesz)) version = find_note(*notes);
   }
   if (!version) {
-    info.error = "is not a Bulkhead plugin (no note \"BH\"; build it with bulkhead_add_plugin and BULKHEAD_PLUGIN or BH_NOTE)";
+    info.error =
+        "is not a Bulkhead plugin (no note \"BH\"; build it with bulkhead_add_plugin and BULKHEAD_PLUGIN or BH_NOTE)";
     return info;
   }
   info.abi_major = version->first;
@@ -142,7 +145,8 @@ ElfInfo inspect_elf(const std::string& path) {
   if (info.abi_major != BH_ABI_MAJOR)
     info.error = "is built for plugin ABI " + theirs + ", this host speaks " + ours + "; rebuild it with this SDK";
   else if (info.abi_minor > BH_ABI_MINOR)
-    info.error = "needs plugin ABI " + theirs + ", newer than this host's " + ours + "; update the host, or rebuild it with this SDK";
+    info.error = "needs plugin ABI " + theirs + ", newer than this host's " + ours +
+                 "; update the host, or rebuild it with this SDK";
   else if (!exports(file, *elf, "bh_plugin_v1"))
     info.error = "has a Bulkhead note but does not export bh_plugin_v1";
   return info;

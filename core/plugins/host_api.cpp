@@ -6,9 +6,9 @@
 #include "bulkhead/extensions/introspect.h"
 #include "bulkhead/services/metric_sink.h"
 #include "bulkhead/services/trace_sink.h"
+#include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
-#include "bulkhead/status.hpp"
 #include "core/plugins/instance.hpp"
 #include "core/plugins/manager.hpp"
 #include "core/runtime/clock.hpp"
@@ -39,14 +39,18 @@ struct HostApi {
 
   static void log(const bh_host* h, bh_exchange* ex, int32_t level, bh_str message, const bh_pair* fields, size_t n) {
     Instance& plugin = of(h);
-    if (level < BH_TRACE || level > BH_ERROR || !plugin.environment_.log.enabled(static_cast<telemetry::Level>(level))) return;
+    if (level < BH_TRACE || level > BH_ERROR || !plugin.environment_.log.enabled(static_cast<telemetry::Level>(level)))
+      return;
     telemetry::Log::Fields all{{"plugin", plugin.id()}};
     if (ex != nullptr) all.emplace_back("request_id", view(Exchange::of(ex)->request.id));
     for (size_t i = 0; i < n; ++i) all.emplace_back(view(fields[i].name), view(fields[i].value));
     plugin.environment_.log.write(static_cast<telemetry::Level>(level), view(message), all);
   }
   static int32_t log_enabled(const bh_host* h, int32_t level) {
-    return level >= BH_TRACE && level <= BH_ERROR && of(h).environment_.log.enabled(static_cast<telemetry::Level>(level)) ? 1 : 0;
+    return level >= BH_TRACE && level <= BH_ERROR &&
+                   of(h).environment_.log.enabled(static_cast<telemetry::Level>(level))
+               ? 1
+               : 0;
   }
   static uint64_t now_ns(const bh_host* /*h*/) { return runtime::now_ns(); }
   static void health(const bh_host* h, int32_t state, bh_str why) {
@@ -61,7 +65,8 @@ struct HostApi {
   static bh_status route(const bh_host* h, const bh_route* r, bh_error* err) {
     Instance& plugin = of(h);
     if (!plugin.setting_up()) return refuse(err, BH_E_STATE, "routes are registered in create and start only");
-    if (!BH_HAS(r, reserved) || r->step == nullptr) return refuse(err, BH_E_INVALID, "the route has no step, or its size is not set");
+    if (!BH_HAS(r, reserved) || r->step == nullptr)
+      return refuse(err, BH_E_INVALID, "the route has no step, or its size is not set");
     const std::string_view pattern = view(r->pattern), method = view(r->method);
     if (method.empty()) return refuse(err, BH_E_INVALID, "the route has no method");
     if (const std::string wrong = chain::Router::check_pattern(pattern); !wrong.empty())
@@ -70,7 +75,8 @@ struct HostApi {
     if (pattern != own && !pattern.starts_with(own + "/") && !plugin.granted("route", pattern))
       return refuse(err, BH_E_DENIED, "the grant 'route:" + std::string(pattern) + "' is not declared by the plugin");
     if (!view(r->operation).empty() && !config::Json::accept(view(r->operation)))
-      return refuse(err, BH_E_INVALID, std::string(method) + " " + std::string(pattern) + ": the operation is not JSON");
+      return refuse(err, BH_E_INVALID,
+                    std::string(method) + " " + std::string(pattern) + ": the operation is not JSON");
     chain::Route route;
     route.method = method;
     route.pattern = pattern;
@@ -85,11 +91,13 @@ struct HostApi {
   static bh_status hook(const bh_host* h, const bh_hook* k, bh_error* err) {
     Instance& plugin = of(h);
     if (!plugin.setting_up()) return refuse(err, BH_E_STATE, "hooks are registered in create and start only");
-    if (!BH_HAS(k, routes) || k->step == nullptr) return refuse(err, BH_E_INVALID, "the hook has no step, or its size is not set");
+    if (!BH_HAS(k, routes) || k->step == nullptr)
+      return refuse(err, BH_E_INVALID, "the hook has no step, or its size is not set");
     if (chain::phase_name(k->phase).empty()) return refuse(err, BH_E_INVALID, "the hook's phase does not exist");
     if (k->phase == BH_RECEIVE && !view(k->routes).empty())
       return refuse(err, BH_E_INVALID, "RECEIVE runs before routing, its hooks cannot be bound to routes");
-    plugin.hooks_.push_back({k->phase, std::string(view(k->routes)), {k->step, k->self, &plugin.owner_, (k->flags & BH_BLOCKING) != 0}});
+    plugin.hooks_.push_back(
+        {k->phase, std::string(view(k->routes)), {k->step, k->self, &plugin.owner_, (k->flags & BH_BLOCKING) != 0}});
     return BH_OK;
   }
 
@@ -99,24 +107,31 @@ struct HostApi {
     Instance& plugin = of(h);
     if (run == nullptr) return BH_E_INVALID;
     plugin.task_begun();
-    const runtime::Task task{
-        [](const runtime::Task& t) {
-          auto& owner = *static_cast<Instance*>(t.a);
-          reinterpret_cast<void (*)(void*)>(t.d)(const_cast<void*>(t.b));
-          owner.task_ended();
-        },
-        &plugin, arg, nullptr, reinterpret_cast<uint64_t>(run)};
+    const runtime::Task task{[](const runtime::Task& t) {
+                               auto& owner = *static_cast<Instance*>(t.a);
+                               reinterpret_cast<void (*)(void*)>(t.d)(const_cast<void*>(t.b));
+                               owner.task_ended();
+                             },
+                             &plugin, arg, nullptr, reinterpret_cast<uint64_t>(run)};
     if (plugin.environment_.executor.submit(task)) return BH_OK;
     plugin.task_ended();
     return BH_E_BUSY;
   }
   static uint64_t timer(const bh_host* h, uint64_t delay_ms, uint64_t period_ms, void (*run)(void*), void* arg) {
     Instance& plugin = of(h);
-    if (run == nullptr || plugin.life_ >= Life::kDraining) return 0;
-    const uint64_t id = plugin.environment_.timers.start(delay_ms, period_ms, [run, arg] { run(arg); });
+    if (run == nullptr) return 0;
+    // One step against retire(): a timer is either in the set it cancels, or refused.
     const std::lock_guard lock(plugin.mutex_);
-    plugin.timers_.insert(id);
-    return id;
+    if (plugin.life_ >= Life::kDraining) return 0;
+    auto own = std::make_shared<uint64_t>(0);
+    *own = plugin.environment_.timers.start(delay_ms, period_ms, [&plugin, own, period_ms, run, arg] {
+      run(arg);
+      if (period_ms != 0) return;
+      const std::lock_guard done(plugin.mutex_);
+      plugin.timers_.erase(*own);
+    });
+    plugin.timers_.insert(*own);
+    return *own;
   }
   static void timer_cancel(const bh_host* h, uint64_t id) {
     Instance& plugin = of(h);
@@ -133,7 +148,8 @@ struct HostApi {
     Instance& plugin = of(h);
     if (!plugin.setting_up()) return BH_E_STATE;
     const bh_plugin& d = plugin.descriptor();
-    const bool declared = std::any_of(d.offers, d.offers + d.offer_count, [&](const bh_need& offer) { return view(offer.service) == view(id); });
+    const bool declared = std::any_of(d.offers, d.offers + d.offer_count,
+                                      [&](const bh_need& offer) { return view(offer.service) == view(id); });
     if (!declared || api == nullptr) return declared ? BH_E_INVALID : BH_E_DENIED;
     if (!plugin.environment_.services.publish(view(id), version, api, self, &plugin)) return BH_E_CONFLICT;
     if (view(id) == BH_METRIC_SINK_ID) {
@@ -149,7 +165,8 @@ struct HostApi {
   static bh_status acquire(const bh_host* h, bh_str id, uint32_t min_version, bh_service* out, bh_error* err) {
     Instance& plugin = of(h);
     if (!plugin.granted("service", view(id)))
-      return refuse(err, BH_E_DENIED, "the grant 'service:" + std::string(view(id)) + "' is not declared by the plugin");
+      return refuse(err, BH_E_DENIED,
+                    "the grant 'service:" + std::string(view(id)) + "' is not declared by the plugin");
     std::string wrong;
     std::shared_ptr<Provider> provider = plugin.environment_.services.find(view(id), min_version, &wrong);
     if (!provider) return refuse(err, BH_E_UNAVAILABLE, wrong);
@@ -220,7 +237,8 @@ struct HostApi {
     Instance& plugin = of(h);
     bool mine = false;
     if (status == 500) {
-      mine = chain::answer_problem(ex, status, "The server failed to answer this request. The log has the reason under this id.", plugin.id());
+      mine = chain::answer_problem(
+          ex, status, "The server failed to answer this request. The log has the reason under this id.", plugin.id());
       if (mine) log(h, handle, BH_ERROR, detail, nullptr, 0);
     } else {
       mine = chain::answer_problem(ex, status, view(detail), plugin.id());
@@ -231,7 +249,7 @@ struct HostApi {
   }
   static bh_status ex_resume(const bh_host* /*h*/, bh_exchange* handle) {
     Exchange& ex = *Exchange::of(handle);
-    if (!ex.live()) return BH_E_GONE;
+    if (!ex.live() && !ex.responding.load(std::memory_order_acquire)) return BH_E_GONE;
     if (ex.resumed.exchange(true, std::memory_order_acq_rel)) return BH_E_STATE;
     ex.wake();
     return BH_OK;
@@ -244,7 +262,7 @@ struct HostApi {
   static bh_status ex_outcome(const bh_host* /*h*/, bh_exchange* handle, bh_outcome* out) {
     Exchange& ex = *Exchange::of(handle);
     if (!BH_HAS(out, bytes_out)) return BH_E_INVALID;
-    if (ex.stage < exchange::Stage::kRespond) return BH_E_STATE;
+    if (!ex.step_is_current() || ex.stage < exchange::Stage::kRespond) return BH_E_STATE;
     const uint32_t size = out->size;
     *out = {};
     out->size = size;
@@ -262,10 +280,11 @@ struct HostApi {
   }
   static bh_status ex_edit(const bh_host* /*h*/, bh_exchange* handle, const bh_reply* change) {
     Exchange& ex = *Exchange::of(handle);
-    if (!BH_HAS(change, arg) || (change->status != 0 && (change->status < 200 || change->status > 599))) return BH_E_INVALID;
-    if (ex.stage > exchange::Stage::kRespond) return BH_E_STATE;
-    ex.edit(*change, ex.stage == exchange::Stage::kRespond);
-    return BH_OK;
+    if (!BH_HAS(change, arg)) return BH_E_INVALID;
+    bh_status status = change->status != 0 && (change->status < 200 || change->status > 599) ? BH_E_INVALID : BH_OK;
+    if (status == BH_OK && !ex.edit(*change)) status = BH_E_STATE;
+    if (status != BH_OK && change->release != nullptr) change->release(change->arg);
+    return status;
   }
   static bh_status ex_get(const bh_host* /*h*/, bh_exchange* ex, bh_str key, bh_str* value) {
     std::string_view found;
@@ -278,7 +297,8 @@ struct HostApi {
     const std::string_view name = view(key);
     if (name.starts_with("identity.")) {
       if (!plugin.may_identify_) return BH_E_DENIED;
-    } else if (!name.starts_with(plugin.id() + ".") && !name.starts_with(std::string(view(plugin.descriptor().id)) + ".")) {
+    } else if (!name.starts_with(plugin.id() + ".") &&
+               !name.starts_with(std::string(view(plugin.descriptor().id)) + ".")) {
       return BH_E_INVALID;
     }
     Exchange::of(ex)->put(name, view(value));
@@ -293,7 +313,8 @@ struct HostApi {
     for (const auto& plugin : manager(h).instances()) {
       const Instance::Health state = plugin->health();
       const bh_plugin& d = plugin->descriptor();
-      const bh_plugin_info info{sizeof info, state.state, str(plugin->id()), d.id, d.version, d.summary, str(plugin->file()), str(state.why)};
+      const bh_plugin_info info{sizeof info, state.state, str(plugin->id()),   d.id,
+                                d.version,   d.summary,   str(plugin->file()), str(state.why)};
       visit(arg, &info);
     }
   }
@@ -301,8 +322,13 @@ struct HostApi {
     const auto table = manager(h).table();
     if (!table) return;
     for (const chain::Route& route : table->routes) {
-      const bh_route_info info{sizeof info, route.step.blocking ? uint32_t{BH_BLOCKING} : 0, str(route.method), str(route.pattern),
-                               str(route.step.owner->id), str(route.operation), str(route.scope)};
+      const bh_route_info info{sizeof info,
+                               route.step.blocking ? uint32_t{BH_BLOCKING} : 0,
+                               str(route.method),
+                               str(route.pattern),
+                               str(route.step.owner->id),
+                               str(route.operation),
+                               str(route.scope)};
       visit(arg, &info);
     }
   }

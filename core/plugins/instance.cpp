@@ -43,13 +43,15 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
     return std::string(what) + " threw something that is no std::exception";
   }
   if (status == BH_OK) return {};
-  return err.message[0] != '\0' ? std::string(err.message) : std::string(what) + " failed with status " + std::to_string(status);
+  return err.message[0] != '\0' ? std::string(err.message)
+                                : std::string(what) + " failed with status " + std::to_string(status);
 }
 
 std::string Instance::create(const config::Json& config) {
   life_ = Life::kCreating;
   const std::string text = config.dump();
-  std::string wrong = call("create", [&](bh_error* err) { return descriptor().create(&host_, str(text), &self_, err); });
+  std::string wrong =
+      call("create", [&](bh_error* err) { return descriptor().create(&host_, str(text), &self_, err); });
   if (wrong.empty()) life_ = Life::kCreated;
   return wrong;
 }
@@ -67,8 +69,11 @@ std::string Instance::start() {
 }
 
 void Instance::quiesce() {
-  if (life_ != Life::kLive) return;
-  life_ = Life::kDraining;
+  {
+    const std::lock_guard lock(mutex_);
+    if (life_ != Life::kLive) return;
+    life_ = Life::kDraining;
+  }
   if (descriptor().quiesce != nullptr)
     call("quiesce", [&](bh_error*) {
       descriptor().quiesce(self_);
@@ -97,6 +102,7 @@ void Instance::retire() {
   }
   if (metric_sink_) environment_.metrics.clear_sink();
   if (trace_sink_) environment_.tracing.clear_sink();
+  environment_.services.withdraw(this);
   const bool started = life_ == Life::kDraining;
   life_ = Life::kStopped;
   if (started && descriptor().stop != nullptr)
@@ -110,7 +116,6 @@ void Instance::retire() {
       return BH_OK;
     });
   self_ = nullptr;
-  environment_.services.withdraw(this);
   for (Lease* lease : leases_) {
     lease->provider->leases.fetch_sub(1);
     delete lease;

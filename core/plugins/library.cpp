@@ -1,6 +1,8 @@
 #include "core/plugins/library.hpp"
 
 #include <boost/dll/runtime_symbol_info.hpp>
+#include <boost/dll/shared_library.hpp>
+#include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +15,8 @@ std::string check_descriptor(const bh_plugin* descriptor) {
   if (descriptor == nullptr) return "bh_plugin_v1 returned no descriptor";
   const bh_plugin& d = *descriptor;
   if (!BH_HAS(descriptor, extension)) return "its descriptor is shorter than ABI 1.0";
-  if (d.abi_major != BH_ABI_MAJOR || d.abi_minor > BH_ABI_MINOR) return "its descriptor names another ABI than its note";
+  if (d.abi_major != BH_ABI_MAJOR || d.abi_minor > BH_ABI_MINOR)
+    return "its descriptor names another ABI than its note";
   const std::string_view id = view(d.id);
   if (id.empty() || id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string_view::npos)
     return "its id '" + std::string(id) + "' is not made of a-z, 0-9, '-' and '_'";
@@ -35,8 +38,11 @@ std::shared_ptr<Library> Library::open(const std::string& path, std::string* err
   library->path_ = path;
   try {
     namespace dll = boost::dll;
-    library->handle_.load(std::filesystem::absolute(path).string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
-    library->descriptor_ = library->handle_.get<const bh_plugin*()>("bh_plugin_v1")();
+    // Never unmapped: a string, a vtable or a thread-local destructor of the plugin may still be in use anywhere.
+    static std::deque<dll::shared_library> mapped;
+    dll::shared_library& handle = mapped.emplace_back();
+    handle.load(std::filesystem::absolute(path).string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    library->descriptor_ = handle.get<const bh_plugin*()>("bh_plugin_v1")();
   } catch (const std::exception& failure) {
     *error = path + ": cannot be loaded: " + failure.what();
     return nullptr;
@@ -55,6 +61,16 @@ std::string find_library(std::string_view id, const std::vector<std::string>& fo
     if (std::filesystem::exists(path, ignored)) return path.string();
   }
   return {};
+}
+
+std::vector<std::string> library_names(const std::vector<std::string>& folders) {
+  std::vector<std::string> names;
+  for (const std::string& folder : folders) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+      if (entry.path().extension() == ".so") names.push_back(entry.path().stem().string());
+  }
+  return names;
 }
 
 std::string default_plugin_folder() {

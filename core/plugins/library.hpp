@@ -1,7 +1,6 @@
 // Library: one plugin file, checked, mapped, its descriptor checked.
 #pragma once
 
-#include <boost/dll/shared_library.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,7 +10,7 @@
 
 namespace bulkhead::plugins {
 
-// Stays mapped for the life of the process: views into it are held everywhere.
+// The file stays mapped for the life of the process. Control thread only.
 class Library {
  public:
   // Null and `error` ("people.so: is not ...") when refused.
@@ -24,12 +23,13 @@ class Library {
   Library() = default;
 
   std::string path_;
-  boost::dll::shared_library handle_;
   const bh_plugin* descriptor_ = nullptr;
 };
 
 // Where NAME.so is: the first of the folders that has it. "" if none has.
 std::string find_library(std::string_view id, const std::vector<std::string>& folders);
+// The ids of all libraries in the folders.
+std::vector<std::string> library_names(const std::vector<std::string>& folders);
 // The folder beside the running program: <program>/../lib/bulkhead.
 std::string default_plugin_folder();
 

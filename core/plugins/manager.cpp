@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bulkhead/nearest.hpp"
 #include "core/chain/order.hpp"
 #include "core/config/schema.hpp"
 #include "core/exchange/text.hpp"
@@ -20,7 +21,8 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
 
   auto fail = [&](const config::PluginEntry& entry, const config::Issue& issue) {
     if (entry.optional)
-      environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message, {{"plugin", entry.id}});
+      environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message,
+                             {{"plugin", entry.id}});
     else
       issues.push_back(issue);
   };
@@ -30,8 +32,10 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
     if (path.empty()) {
       std::string places;
       for (const std::string& folder : folders) places += (places.empty() ? "" : ", ") + folder;
+      const std::string near = nearest(entry.id, library_names(folders));
       fail(entry, {entry.pointer + "/id", "plugin '" + entry.id + "': no " + entry.id + ".so in " + places +
-                                              "; correct the id, or name the file with 'library'"});
+                                              (near.empty() ? "; correct the id, or name the file with 'library'"
+                                                            : ", did you mean '" + near + "'?")});
       continue;
     }
     std::string wrong;
@@ -58,14 +62,18 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
   if (issues.empty()) {
     std::vector<Instance*> dropped;
     for (const auto& plugin : instances_) {
-      const auto it = std::find_if(configs.begin(), configs.end(), [&](const auto& pair) { return pair.first == plugin.get(); });
+      const auto it =
+          std::find_if(configs.begin(), configs.end(), [&](const auto& pair) { return pair.first == plugin.get(); });
       const std::string wrong = plugin->create(it->second);
       if (wrong.empty()) continue;
-      fail(plugin->entry(), {plugin->entry().pointer + "/config", "plugin '" + plugin->id() + "' (" + plugin->file() + "): " + wrong});
+      fail(plugin->entry(),
+           {plugin->entry().pointer + "/config", "plugin '" + plugin->id() + "' (" + plugin->file() + "): " + wrong});
       if (!issues.empty()) break;
       dropped.push_back(plugin.get());
     }
-    std::erase_if(instances_, [&](const auto& plugin) { return std::find(dropped.begin(), dropped.end(), plugin.get()) != dropped.end(); });
+    std::erase_if(instances_, [&](const auto& plugin) {
+      return std::find(dropped.begin(), dropped.end(), plugin.get()) != dropped.end();
+    });
   }
   if (!issues.empty()) retire();
   return issues;
@@ -78,7 +86,8 @@ std::string Manager::sort_by_needs() {
   auto provider_of = [&](std::string_view service) -> Instance* {
     for (const auto& plugin : instances_) {
       const bh_plugin& d = plugin->descriptor();
-      if (std::any_of(d.offers, d.offers + d.offer_count, [&](const bh_need& offer) { return view(offer.service) == service; }))
+      if (std::any_of(d.offers, d.offers + d.offer_count,
+                      [&](const bh_need& offer) { return view(offer.service) == service; }))
         return plugin.get();
     }
     return nullptr;
@@ -91,10 +100,17 @@ std::string Manager::sort_by_needs() {
       bool ready = true;
       for (size_t i = 0; i < d.need_count; ++i) {
         const Instance* provider = provider_of(view(d.needs[i].service));
-        if (provider == nullptr && d.needs[i].optional == 0)
-          return "plugin '" + plugin->id() + "' needs the service " + std::string(view(d.needs[i].service)) +
-                 ", which no enabled plugin offers";
-        ready = ready && (provider == nullptr || provider == plugin || std::find(sorted.begin(), sorted.end(), provider) != sorted.end());
+        if (provider == nullptr && d.needs[i].optional == 0) {
+          const std::string wrong = "plugin '" + plugin->id() + "' needs the service " +
+                                    std::string(view(d.needs[i].service)) + ", which no enabled plugin offers";
+          if (!plugin->entry().optional) return wrong;
+          environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + wrong,
+                                 {{"plugin", plugin->id()}});
+          std::erase_if(instances_, [&](const auto& each) { return each.get() == plugin; });
+          return sort_by_needs();  // others may have needed what it offered
+        }
+        ready = ready && (provider == nullptr || provider == plugin ||
+                          std::find(sorted.begin(), sorted.end(), provider) != sorted.end());
       }
       if (ready) sorted.push_back(plugin);
       it = ready ? waiting.erase(it) : it + 1;
@@ -143,11 +159,14 @@ std::vector<config::Issue> Manager::start() {
       issues.push_back(issue);
       break;
     }
-    environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message, {{"plugin", plugin->id()}});
+    environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message,
+                           {{"plugin", plugin->id()}});
     plugin->retire();
     dropped.push_back(plugin.get());
   }
-  std::erase_if(instances_, [&](const auto& plugin) { return std::find(dropped.begin(), dropped.end(), plugin.get()) != dropped.end(); });
+  std::erase_if(instances_, [&](const auto& plugin) {
+    return std::find(dropped.begin(), dropped.end(), plugin.get()) != dropped.end();
+  });
   if (issues.empty()) issues = build();
   if (!issues.empty()) retire();
   return issues;

@@ -94,7 +94,8 @@ class Log::Impl {
         level(settings.level),
         sink(std::make_shared<DescriptorSink>(settings.file)),
         pool(std::make_shared<spdlog::details::thread_pool>(kQueue, 1)),
-        logger(std::make_shared<spdlog::async_logger>("bulkhead", sink, pool, spdlog::async_overflow_policy::overrun_oldest)) {
+        logger(std::make_shared<spdlog::async_logger>("bulkhead", sink, pool,
+                                                      spdlog::async_overflow_policy::overrun_oldest)) {
     logger->set_level(spdlog::level::trace);
   }
 
@@ -119,7 +120,10 @@ void Log::write(Level level, std::string_view message, const Fields& fields) {
   if (!enabled(level)) return;
   std::string line;
   if (impl_->json) {
-    nlohmann::ordered_json entry = {{"timestamp", timestamp()}, {"level", level_name(level)}, {"service", impl_->service}, {"version", impl_->version}};
+    nlohmann::ordered_json entry = {{"timestamp", timestamp()},
+                                    {"level", level_name(level)},
+                                    {"service", impl_->service},
+                                    {"version", impl_->version}};
     for (const auto& [key, value] : fields) entry[std::string(key)] = value;
     entry["message"] = message;
     line = entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

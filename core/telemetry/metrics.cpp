@@ -44,7 +44,13 @@ void Metrics::replay(const Sink& sink, uint32_t id, const Series& series) {
 
 std::string Metrics::add(std::string_view owner, const bh_metric& metric, uint32_t* id) {
   if (!valid_name(view(metric.name))) return "'" + std::string(view(metric.name)) + "' is not a metric name";
-  Metric kept{std::string(owner), std::string(view(metric.name)), std::string(view(metric.help)), std::string(view(metric.unit)), metric.kind, {}, {}};
+  Metric kept{std::string(owner),
+              std::string(view(metric.name)),
+              std::string(view(metric.help)),
+              std::string(view(metric.unit)),
+              metric.kind,
+              {},
+              {}};
   for (size_t i = 0; i < metric.label_count; ++i) kept.labels.emplace_back(view(metric.labels[i]));
   if (metric.buckets != nullptr) kept.buckets.assign(metric.buckets, metric.buckets + metric.bucket_count);
 
@@ -52,7 +58,8 @@ std::string Metrics::add(std::string_view owner, const bh_metric& metric, uint32
   for (size_t i = 0; i < metrics_.size(); ++i) {
     if (metrics_[i].name != kept.name) continue;
     if (metrics_[i].owner != owner) return "the metric " + kept.name + " belongs to " + metrics_[i].owner;
-    if (metrics_[i].kind != kept.kind || metrics_[i].labels != kept.labels) return "the metric " + kept.name + " is registered with another kind or other labels";
+    if (metrics_[i].kind != kept.kind || metrics_[i].labels != kept.labels)
+      return "the metric " + kept.name + " is registered with another kind or other labels";
     *id = static_cast<uint32_t>(i + 1);
     return {};
   }

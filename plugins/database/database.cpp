@@ -22,8 +22,10 @@ PoolSettings read_settings(const bulkhead::Json& config) {
     throw bulkhead::Failure(BH_E_CONFIG, wrong);
   const bool sqlite = settings.session.url.dialect == Dialect::kSqlite;
   const bulkhead::Json& pool = config.at("pool");
-  settings.min = pool.value("min", size_t{sqlite ? 2u : 10u});
-  settings.max = pool.value("max", std::max(settings.min, size_t{sqlite ? 4u : 20u}));
+  const size_t usual_min = sqlite ? 2 : 10, usual_max = sqlite ? 4 : 20;
+  settings.min =
+      pool.value("min", pool.contains("max") ? std::min(usual_min, pool.at("max").get<size_t>()) : usual_min);
+  settings.max = pool.value("max", std::max(settings.min, usual_max));
   if (settings.min > settings.max) throw bulkhead::Failure(BH_E_CONFIG, "/pool: min is greater than max");
   settings.queue = config.at("queue");
   settings.wait_timeout_ms = config.at("wait_timeout_ms");
@@ -49,14 +51,21 @@ class Database : public bulkhead::Plugin {
   Database(bulkhead::Host h, const bulkhead::Json& config) : Plugin(h), pool_(h, read_settings(config)) {
     api_.size = sizeof api_;
     api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
-    api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) { return guarded(err, [&] { return pool(self).submit(*q, err); }); };
-    api_.transact = [](void* self, const bh_sql_transaction* t, bh_error* err) { return guarded(err, [&] { return pool(self).transact(*t, err); }); };
-    api_.migrate = [](void* self, const bh_sql_migrations* m, bh_error* err) { return guarded(err, [&] { return pool(self).migrate(*m, err); }); };
+    api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) {
+      return guarded(err, [&] { return pool(self).submit(*q, err); });
+    };
+    api_.transact = [](void* self, const bh_sql_transaction* t, bh_error* err) {
+      return guarded(err, [&] { return pool(self).transact(*t, err); });
+    };
+    api_.migrate = [](void* self, const bh_sql_migrations* m, bh_error* err) {
+      return guarded(err, [&] { return pool(self).migrate(*m, err); });
+    };
     api_.execute = execute;
     h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);
   }
 
   void start() override { pool_.start(); }
+  void quiesce() override { pool_.quiesce(); }
   void stop() override { pool_.stop(); }
 
   const void* extension(std::string_view id) override {
@@ -88,8 +97,8 @@ class Database : public bulkhead::Plugin {
     return outcome.status;
   }
 
-  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* /*args*/, size_t n, void (*print)(void*, bh_str), void* out,
-                             bh_error* err) {
+  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* /*args*/, size_t n,
+                             void (*print)(void*, bh_str), void* out, bh_error* err) {
     if (n != 0) {
       bulkhead::set_error(err, BH_E_INVALID, "takes no arguments");
       return 2;

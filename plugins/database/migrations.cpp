@@ -14,15 +14,18 @@ namespace {
 // Any number will do as long as all hosts use the same one: "bulkhead" in ASCII.
 constexpr const char* kLock = "select pg_advisory_xact_lock(7094420983183698276)";
 constexpr const char* kTable =
-    "create table if not exists bulkhead_migrations (owner text not null, version integer not null, name text not null, "
+    "create table if not exists bulkhead_migrations (owner text not null, version integer not null, name text not "
+    "null, "
     "applied_at timestamp not null default current_timestamp, primary key (owner, version))";
 
 Outcome read_version(Session& session, const std::string& owner, int64_t* version) {
   const bh_value value = bulkhead::sql_text(owner);
   const int32_t column = BH_INT;
-  bh_sql_query query = bulkhead::SqlQuery{.sql = "select coalesce(max(version), 0) from bulkhead_migrations where owner = :owner",
-                                          .values = {&value, 1},
-                                          .columns = {&column, 1}}.raw();
+  bh_sql_query query = bulkhead::SqlQuery{
+      .sql = "select coalesce(max(version), 0) from bulkhead_migrations where owner = :owner",
+      .values = {&value, 1},
+      .columns = {&column,
+                  1}}.raw();
   query.row = [](void* arg, const bh_value* cells, size_t) -> bh_status {
     *static_cast<int64_t*>(arg) = cells[0].as.i;
     return BH_OK;
@@ -33,8 +36,10 @@ Outcome read_version(Session& session, const std::string& owner, int64_t* versio
 
 Outcome record(Session& session, const std::string& owner, const Migrations::Step& step) {
   const bh_value values[] = {bulkhead::sql_text(owner), bulkhead::sql_int(step.version), bulkhead::sql_text(step.name)};
-  return session.execute(
-      bulkhead::SqlQuery{.sql = "insert into bulkhead_migrations (owner, version, name) values (:owner, :version, :name)", .values = values}.raw());
+  return session.execute(bulkhead::SqlQuery{
+      .sql = "insert into bulkhead_migrations (owner, version, name) values (:owner, :version, :name)",
+      .values = values}
+                             .raw());
 }
 
 }  // namespace
@@ -66,20 +71,24 @@ Outcome Migrations::apply(Session& session, Dialect dialect, const Set& set) {
       if (outcome.status == BH_OK) outcome = next();
     };
     if (dialect == Dialect::kPostgresql) then([&] { return session.script(kLock); });
+    // Only the wait for the lock is bounded: a long migration is not begun again and again.
+    if (dialect == Dialect::kPostgresql) then([&] { return session.script("set local statement_timeout = 0"); });
     then([&] { return session.script(kTable); });
     int64_t version = 0;
     then([&] { return read_version(session, set.owner, &version); });
     if (outcome.status == BH_OK && version > static_cast<int64_t>(set.steps.size())) {
       outcome.status = BH_E_STATE;
-      outcome.message = "the database has version " + std::to_string(version) + " of " + set.owner + ", newer than this program's " +
-                        std::to_string(set.steps.size()) + "; update the program";
+      outcome.message = "the database has version " + std::to_string(version) + " of " + set.owner +
+                        ", newer than this program's " + std::to_string(set.steps.size()) + "; update the program";
     }
     const bool last = version >= static_cast<int64_t>(set.steps.size());
     if (!last) {
       const Step& step = set.steps[static_cast<size_t>(version)];
       then([&] { return session.script(step.sql); });
       then([&] { return record(session, set.owner, step); });
-      if (outcome.status != BH_OK && !outcome.lost) outcome.message = "migration " + std::to_string(step.version) + " (" + step.name + ") of " + set.owner + ": " + outcome.message;
+      if (outcome.status != BH_OK && !outcome.lost)
+        outcome.message = "migration " + std::to_string(step.version) + " (" + step.name + ") of " + set.owner + ": " +
+                          outcome.message;
     }
     then([&] { return session.commit(); });
     if (outcome.status != BH_OK) {

@@ -15,7 +15,8 @@ Passfile::Passfile(std::string_view password) : fd_(::memfd_create("passfile", M
     line += c;
   }
   line += '\n';
-  const bool written = fd_ >= 0 && ::fchmod(fd_, 0600) == 0 && ::write(fd_, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const bool written = fd_ >= 0 && ::fchmod(fd_, 0600) == 0 &&
+                       ::write(fd_, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   ::explicit_bzero(line.data(), line.size());
   if (written) return;
   if (fd_ >= 0) ::close(fd_);

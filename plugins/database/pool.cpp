@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <system_error>
 
 namespace database {
 
@@ -15,7 +16,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000};
+constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000};
 enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction };
 
 bh_sql_result result_of(const Outcome& outcome) {
@@ -51,9 +52,13 @@ Pool::Pool(const bulkhead::Host& host, PoolSettings settings) : host_(host), set
   static constexpr std::array<double, 4> kBuckets = {.001, .01, .1, 1};
   static constexpr std::array<std::string_view, 1> kService = {"service"}, kType = {"query_type"};
   const std::array<std::string_view, 1> service = {settings_.service};
-  size_series_ = host_.series(host_.metric(BH_GAUGE, "db_pool_size", "Connected database sessions.", kService), service);
-  available_series_ = host_.series(host_.metric(BH_GAUGE, "db_pool_available_connections", "Connected database sessions that are idle.", kService), service);
-  const uint32_t latency = host_.metric(BH_HISTOGRAM, "db_query_latency_seconds", "Time from sending a query to its result.", kType, kBuckets);
+  size_series_ =
+      host_.series(host_.metric(BH_GAUGE, "db_pool_size", "Connected database sessions.", kService), service);
+  available_series_ = host_.series(
+      host_.metric(BH_GAUGE, "db_pool_available_connections", "Connected database sessions that are idle.", kService),
+      service);
+  const uint32_t latency = host_.metric(BH_HISTOGRAM, "db_query_latency_seconds",
+                                        "Time from sending a query to its result.", kType, kBuckets);
   static constexpr std::array<std::string_view, 5> kTypes = {"select", "insert", "update", "delete", "transaction"};
   for (size_t i = 0; i < kTypes.size(); ++i) latency_series_[i] = host_.series(latency, {&kTypes[i], 1});
 }
@@ -64,6 +69,25 @@ void Pool::start() {
   host_.health(BH_STARTING, why_down_);
   for (Lane& lane : lanes_)
     for (size_t i = 0; i < lane.min; ++i) spawn(lane);
+}
+
+void Pool::quiesce() {
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+  }
+  refuse_waiting("the host is stopping");
+  {
+    std::unique_lock lock(mutex_);
+    if (!quiet_.wait_for(lock, kPatience, [this] { return busy_ == 0; }))
+      for (Lane& lane : lanes_)
+        for (Worker& worker : lane.workers) worker.session.interrupt();
+    quiet_.wait(lock, [this] { return busy_ == 0; });
+  }
+  const Outcome outcome = unavailable("the host is stopping");
+  const bh_sql_result result = result_of(outcome);
+  for (Migrations::Set& set : migrations_.sets())
+    if (const auto done = std::exchange(set.done, nullptr); done != nullptr) done(set.arg, &result);
 }
 
 void Pool::stop() {
@@ -80,7 +104,6 @@ void Pool::stop() {
   for (Lane& lane : lanes_)
     for (Worker& worker : lane.workers)
       if (worker.thread.joinable()) worker.thread.join();
-  refuse_waiting("the host is stopping");
 }
 
 // -------------------------------------------------------------------- work in
@@ -89,10 +112,14 @@ bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
   job->queued_ns = host_.now_ns();
   if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
   const std::lock_guard lock(mutex_);
-  if (stopping_ || !started_) return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
+  if (draining_ || stopping_ || !started_)
+    return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
+  if (lane.running < lane.min) spawn(lane);
   if (connected_ == 0) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
-  if (migrations_.pending()) return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
-  if (lane.waiting.size() >= settings_.queue) return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
+  if (migrations_.pending())
+    return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
+  if (lane.waiting.size() >= settings_.queue)
+    return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
   lane.waiting.push_back(std::move(job));
   if (!lane.idle.empty()) {
     Worker* worker = lane.idle.back();
@@ -106,7 +133,8 @@ bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
 }
 
 bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
-  if (!BH_HAS(&query, arg) || query.done == nullptr || to_view(query.sql).empty()) return set_error(err, BH_E_INVALID, "the query has no text or no done, or its size is not set");
+  if (!BH_HAS(&query, arg) || query.done == nullptr || to_view(query.sql).empty())
+    return set_error(err, BH_E_INVALID, "the query has no text or no done, or its size is not set");
   auto job = std::make_unique<Job>();
   job->query = query;
   job->deadline_ns = query.deadline_ns;
@@ -167,9 +195,15 @@ void Pool::spawn(Lane& lane) {
     it = lane.workers.erase(it);
   }
   Worker& worker = lane.workers.emplace_back(settings_.session);
+  try {
+    worker.thread = std::thread([this, &lane, &worker] { work(lane, worker); });
+  } catch (const std::system_error& error) {  // no more threads: those there are do the work
+    host_.warn("no thread for another database session", {{"reason", error.what()}});
+    lane.workers.pop_back();
+    return;
+  }
   ++lane.running;
   ++lane.connecting;
-  worker.thread = std::thread([this, &lane, &worker] { work(lane, worker); });
   pthread_setname_np(worker.thread.native_handle(), "bh-database");
 }
 
@@ -187,7 +221,10 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
     }
     why_down_ = outcome.message;
     tell_health();
-    if (connected_ != 0 && lane.running > lane.min) return false;  // the server takes no more sessions
+    if (connected_ != 0 && lane.running > lane.min) {  // the server takes no more sessions
+      leave(lane, worker);
+      return false;
+    }
     worker.signalled = false;
     worker.wake.wait_for(lock, pause, [this] { return stopping_; });
     pause = std::min(pause * 2, kLastRetry);
@@ -195,8 +232,15 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
   return false;
 }
 
+// At the moment of the decision, so that not all that are idle leave at once.
+void Pool::leave(Lane& lane, Worker& worker) {
+  worker.leaves = true;
+  --lane.running;
+}
+
 void Pool::work(Lane& lane, Worker& worker) {
   std::unique_lock lock(mutex_);
+  milliseconds idle{0};
   const bool first = connect(lane, worker, lock);
   --lane.connecting;
   bool go_on = first;
@@ -212,17 +256,24 @@ void Pool::work(Lane& lane, Worker& worker) {
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
-      run(lane, worker, std::move(job));
+      run(worker, std::move(job));
       lock.lock();
-      --busy_;
+      if (--busy_ == 0) quiet_.notify_all();
+      idle = milliseconds(0);
       continue;
     }
     worker.signalled = false;
     lane.idle.push_back(&worker);
-    const bool woken = worker.wake.wait_for(lock, kIdle, [&] { return worker.signalled || stopping_; });
-    if (!woken) {
-      std::erase(lane.idle, &worker);
-      go_on = lane.running <= lane.min;
+    if (worker.wake.wait_for(lock, kCheck, [&] { return worker.signalled || stopping_; })) continue;
+    std::erase(lane.idle, &worker);
+    idle += kCheck;
+    lock.unlock();
+    const bool alive = worker.session.alive();  // or nobody would notice a server that went while nothing was asked
+    if (!alive) lost(worker, "the server closed the connection");
+    lock.lock();
+    if (idle >= kIdle && lane.running > lane.min) {
+      leave(lane, worker);
+      go_on = false;
     }
   }
   if (worker.session.connected()) --connected_;
@@ -230,12 +281,12 @@ void Pool::work(Lane& lane, Worker& worker) {
   worker.session.disconnect();
   lock.lock();
   tell_health();
-  --lane.running;
+  if (!worker.leaves) --lane.running;
   worker.finished = true;
 }
 
 // The connection broke. `mutex_` is not held.
-void Pool::lost(Lane& /*lane*/, Worker& worker, const std::string& why) {
+void Pool::lost(Worker& worker, const std::string& why) {
   worker.session.disconnect();
   bool all = false;
   {
@@ -260,9 +311,10 @@ void Pool::refuse_waiting(const std::string& why) {
   for (const auto& job : refused) job->done(unavailable(why));
 }
 
-Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction) {
+Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began) {
   Outcome outcome = session.begin((transaction.flags & BH_SQL_READ) != 0);
   if (outcome.status != BH_OK) return outcome;
+  *began = true;
   session.last() = {};
   const bh_status status = transaction.run(transaction.arg, session.handle());
   if (status == BH_OK) {
@@ -277,15 +329,19 @@ Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transa
   return outcome;
 }
 
-void Pool::run(Lane& lane, Worker& worker, std::unique_ptr<Job> job) {
+void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   const uint64_t begin = host_.now_ns();
   if (begin > job->deadline_ns) return job->done(unavailable("waited too long for a session"));
-  auto once = [&] { return job->is_transaction ? run_transaction(worker.session, job->transaction) : worker.session.execute(job->query); };
+  bool began = false;
+  auto once = [&] {
+    return job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
+                               : worker.session.execute(job->query);
+  };
   Outcome outcome = once();
   if (outcome.lost) {
-    lost(lane, worker, outcome.message);
-    // A read that gave nothing yet may run again, once, if the server is there already.
-    const bool again = !job->is_transaction && (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
+    lost(worker, outcome.message);
+    // What certainly did nothing may run again, once, if the server is there already.
+    const bool again = job->is_transaction ? !began : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
     if (again && worker.session.connect().status == BH_OK) {
       {
         const std::lock_guard lock(mutex_);
@@ -293,12 +349,15 @@ void Pool::run(Lane& lane, Worker& worker, std::unique_ptr<Job> job) {
         tell_health();
       }
       outcome = once();
-      if (outcome.lost) lost(lane, worker, outcome.message);
+      if (outcome.lost) lost(worker, outcome.message);
     }
   }
   host_.record(latency_series_[series_of(*job)], static_cast<double>(host_.now_ns() - begin) * 1e-9,
                job->is_transaction ? job->transaction.ex : job->query.ex);
-  if (outcome.status == BH_E_INTERNAL) host_.error("query failed", {{"sqlstate", outcome.sqlstate}, {"reason", outcome.message}, {"sql", job->is_transaction ? "transaction" : job->sql}});
+  if (outcome.status == BH_E_INTERNAL)
+    host_.error("query failed", {{"sqlstate", outcome.sqlstate},
+                                 {"reason", outcome.message},
+                                 {"sql", job->is_transaction ? "transaction" : job->sql}});
   job->done(outcome);
 }
 
@@ -306,10 +365,14 @@ uint32_t Pool::series_of(const Job& job) const {
   if (job.is_transaction) return kTransaction;
   const size_t start = job.sql.find_first_not_of(" \n(");
   switch (start == std::string::npos ? '\0' : job.sql[start] | 0x20) {
-    case 'i': return kInsert;
-    case 'u': return kUpdate;
-    case 'd': return kDelete;
-    default: return kSelect;
+    case 'i':
+      return kInsert;
+    case 'u':
+      return kUpdate;
+    case 'd':
+      return kDelete;
+    default:
+      return kSelect;
   }
 }
 
@@ -319,10 +382,13 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
   migrating_ = true;
   for (size_t i = 0; i < migrations_.sets().size(); ++i) {
     if (migrations_.sets()[i].applied || !migrations_.sets()[i].error.empty()) continue;
+    if (draining_) break;
     const Migrations::Set set = migrations_.sets()[i];
+    ++busy_;
     lock.unlock();
     const Outcome outcome = Migrations::apply(worker.session, settings_.session.url.dialect, set);
     lock.lock();
+    if (--busy_ == 0) quiet_.notify_all();
     // Lost, or another host holds the lock for longer than a statement may wait: again, later.
     if (outcome.lost || outcome.status == BH_E_TIMEOUT || outcome.status == BH_E_UNAVAILABLE) {
       why_down_ = outcome.message;
@@ -348,9 +414,11 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
     void* arg = kept.arg;
     tell_health();
     if (done != nullptr) {
+      ++busy_;
       lock.unlock();
       done(arg, &result);
       lock.lock();
+      if (--busy_ == 0) quiet_.notify_all();
     }
     migrated_.notify_all();
   }
@@ -362,7 +430,11 @@ void Pool::tell_health() {
   std::string failed;
   for (const Migrations::Set& set : migrations_.sets())
     if (!set.error.empty()) failed = set.error;
-  const std::string state = stopping_ ? "stopping" : connected_ == 0 ? "down: " + why_down_ : !failed.empty() ? failed : migrations_.pending() ? "preparing" : "";
+  const std::string state = stopping_               ? "stopping"
+                            : connected_ == 0       ? "down: " + why_down_
+                            : !failed.empty()       ? failed
+                            : migrations_.pending() ? "preparing"
+                                                    : "";
   if (state == reported_ && !state.empty()) return;
   if (state.empty())
     host_.health(BH_READY);

@@ -27,9 +27,9 @@ namespace database {
 struct PoolSettings {
   SessionSettings session;
   size_t min = 10, max = 20;
-  size_t queue = 1024;              // work that may wait
+  size_t queue = 1024;                // work that may wait
   uint32_t wait_timeout_ms = 10'000;  // longest wait for a session, where the caller names none
-  std::string service;              // label of the metrics
+  std::string service;                // label of the metrics
 };
 
 class Pool {
@@ -40,7 +40,10 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   void start();
-  // Ends what runs, refuses what waits, joins. Nothing is called back afterwards.
+  // Takes no more work, refuses what waits, and breaks off what does not end within a moment: every
+  // `done` that is owed is called before this returns.
+  void quiesce();
+  // Joins. Nothing is called back afterwards.
   void stop();
 
   // ---- [any]
@@ -71,13 +74,14 @@ class Pool {
     std::condition_variable wake;
     std::thread thread;
     bool signalled = false, finished = false;
+    bool leaves = false;  // no longer counted in Lane::running
   };
   struct Lane {
     size_t min = 0, max = 0, connecting = 0;
     std::deque<std::unique_ptr<Job>> waiting;
     std::vector<Worker*> idle;  // the last one to become idle is the first to be woken: its caches are warm
     std::list<Worker> workers;
-    size_t running = 0;         // workers that have not finished
+    size_t running = 0;  // workers that have not finished
   };
 
   bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
@@ -85,9 +89,10 @@ class Pool {
   void spawn(Lane& lane);
   void work(Lane& lane, Worker& worker);
   bool connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock);
-  void lost(Lane& lane, Worker& worker, const std::string& why);
-  void run(Lane& lane, Worker& worker, std::unique_ptr<Job> job);
-  Outcome run_transaction(Session& session, const bh_sql_transaction& transaction);
+  void leave(Lane& lane, Worker& worker);
+  void lost(Worker& worker, const std::string& why);
+  void run(Worker& worker, std::unique_ptr<Job> job);
+  Outcome run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began);
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
   void refuse_waiting(const std::string& why);
   void tell_health();
@@ -96,11 +101,11 @@ class Pool {
   const bulkhead::Host host_;
   const PoolSettings settings_;
   std::mutex mutex_;
-  std::condition_variable migrated_;
+  std::condition_variable migrated_, quiet_;
   std::vector<Lane> lanes_;
   Migrations migrations_;
   size_t connected_ = 0, busy_ = 0;
-  bool started_ = false, stopping_ = false, migrating_ = false;
+  bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", reported_;
   uint32_t size_series_ = 0, available_series_ = 0;
   uint32_t latency_series_[5] = {};  // select, insert, update, delete, transaction

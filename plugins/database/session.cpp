@@ -5,10 +5,15 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -23,6 +28,13 @@ namespace {
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
+  return text;
+}
+
+// What a failed connect says stands on several lines; the password is in none of them.
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  text.resize(text.find_last_not_of(' ') + 1);
   return text;
 }
 
@@ -43,12 +55,17 @@ bh_status classify_sqlite(int result) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_READONLY: return BH_E_UNAVAILABLE;
-    case SQLITE_CONSTRAINT: return BH_E_CONFLICT;
-    case SQLITE_INTERRUPT: return BH_E_TIMEOUT;
+    case SQLITE_READONLY:
+      return BH_E_UNAVAILABLE;
+    case SQLITE_CONSTRAINT:
+      return BH_E_CONFLICT;
+    case SQLITE_INTERRUPT:
+      return BH_E_TIMEOUT;
     case SQLITE_TOOBIG:
-    case SQLITE_MISMATCH: return BH_E_INVALID;
-    default: return BH_E_INTERNAL;
+    case SQLITE_MISMATCH:
+      return BH_E_INVALID;
+    default:
+      return BH_E_INTERNAL;
   }
 }
 
@@ -69,25 +86,40 @@ struct Prepared {
     std::string text;
     soci::indicator indicator = soci::i_ok;
   };
-  Prepared(soci::session& session, const bh_sql_query& query) : parameters(query.value_count), columns(query.column_count), statement(session) {
+  Prepared(soci::session& session, const bh_sql_query& query)
+      : parameters(query.value_count), columns(query.column_count), statement(session) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = parameters[i];
       p.kind = query.values[i].kind;
       switch (p.kind) {
         case BH_INT:
-        case BH_BOOL: statement.exchange(soci::use(p.integer, p.indicator)); break;
-        case BH_REAL: statement.exchange(soci::use(p.real, p.indicator)); break;
-        default: statement.exchange(soci::use(p.text, p.indicator)); break;
+        case BH_BOOL:
+          statement.exchange(soci::use(p.integer, p.indicator));
+          break;
+        case BH_REAL:
+          statement.exchange(soci::use(p.real, p.indicator));
+          break;
+        default:
+          statement.exchange(soci::use(p.text, p.indicator));
+          break;
       }
     }
     for (size_t i = 0; i < columns.size(); ++i) {
       Column& c = columns[i];
       c.kind = query.columns[i];
       switch (c.kind) {
-        case BH_INT: statement.exchange(soci::into(c.integer, c.indicator)); break;
-        case BH_BOOL: statement.exchange(soci::into(c.boolean, c.indicator)); break;
-        case BH_REAL: statement.exchange(soci::into(c.real, c.indicator)); break;
-        default: statement.exchange(soci::into(c.text, c.indicator)); break;
+        case BH_INT:
+          statement.exchange(soci::into(c.integer, c.indicator));
+          break;
+        case BH_BOOL:
+          statement.exchange(soci::into(c.boolean, c.indicator));
+          break;
+        case BH_REAL:
+          statement.exchange(soci::into(c.real, c.indicator));
+          break;
+        default:
+          statement.exchange(soci::into(c.text, c.indicator));
+          break;
       }
     }
     statement.alloc();
@@ -116,10 +148,18 @@ struct Prepared {
       if (c.indicator == soci::i_null) continue;
       v.kind = c.kind;
       switch (c.kind) {
-        case BH_INT: v.as.i = c.integer; break;
-        case BH_BOOL: v.as.i = c.boolean != 0 ? 1 : 0; break;
-        case BH_REAL: v.as.r = c.real; break;
-        default: v.as.s = bulkhead::to_str(c.text); break;
+        case BH_INT:
+          v.as.i = c.integer;
+          break;
+        case BH_BOOL:
+          v.as.i = c.boolean != 0 ? 1 : 0;
+          break;
+        case BH_REAL:
+          v.as.r = c.real;
+          break;
+        default:
+          v.as.s = bulkhead::to_str(c.text);
+          break;
       }
     }
   }
@@ -147,9 +187,41 @@ class Session::Impl {
   }
 
   void disconnect() {
+    const std::lock_guard lock(connection_mutex_);
+    doomed_.clear();
     cached_.clear();
     recent_.clear();
     session_.reset();
+  }
+
+  bool alive() {
+    auto* pg = postgresql();
+    if (pg == nullptr) return session_ != nullptr;
+    pollfd socket{PQsocket(pg->conn_), POLLIN, 0};
+    if (::poll(&socket, 1, 0) == 0) return true;
+    return PQconsumeInput(pg->conn_) == 1 && PQstatus(pg->conn_) == CONNECTION_OK;
+  }
+
+  void interrupt() {
+    const std::lock_guard lock(connection_mutex_);
+    if (session_ == nullptr) return;
+    if (auto* pg = postgresql(); pg != nullptr)
+      ::shutdown(PQsocket(pg->conn_), SHUT_RDWR);
+    else
+      sqlite3_interrupt(sqlite());
+  }
+
+  // PostgreSQL answers COMMIT of a failed transaction with success and a rollback.
+  Outcome commit() {
+    if (auto* pg = postgresql(); pg != nullptr && PQtransactionStatus(pg->conn_) == PQTRANS_INERROR) {
+      rollback();
+      return {BH_E_CONFLICT, false, 0, 0, "25P02", "a statement of the transaction had failed"};
+    }
+    return script("COMMIT");
+  }
+  void rollback() {
+    script("ROLLBACK");
+    doomed_.clear();
   }
 
   bool connected() const { return session_ != nullptr; }
@@ -160,6 +232,14 @@ class Session::Impl {
       if (v.kind == BH_TEXT && to_view(v.as.s).find('\0') != std::string_view::npos)
         return {BH_E_INVALID, false, 0, 0, "", "a text value holds NUL, which the database cannot store"};
     }
+    Outcome result = attempt(query);
+    // Another host changed the table: the plan is made anew. Outside a transaction only, where nothing else is undone.
+    if (result.sqlstate == "0A000" && result.rows == 0 && PQtransactionStatus(postgresql()->conn_) == PQTRANS_IDLE)
+      result = attempt(query);
+    return result;
+  }
+
+  Outcome attempt(const bh_sql_query& query) {
     Outcome result = guarded([&](Outcome& outcome) {
       arm_deadline();
       Prepared& prepared = prepare(query);
@@ -181,7 +261,8 @@ class Session::Impl {
     return result;
   }
 
-  // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at BEGIN.
+  // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
+  // BEGIN.
   Outcome begin(bool read_only) {
     return script(settings_.url.dialect == Dialect::kSqlite && !read_only ? "BEGIN IMMEDIATE" : "BEGIN");
   }
@@ -213,9 +294,10 @@ class Session::Impl {
     } catch (const soci::postgresql_soci_error& error) {
       outcome.sqlstate = error.sqlstate();
       outcome.status = classify(outcome.sqlstate);
-      outcome.message = first_line(error.get_error_message());
-      outcome.lost = session_ == nullptr || PQstatus(postgresql()->conn_) == CONNECTION_BAD || outcome.sqlstate.starts_with("08") ||
-                     outcome.sqlstate.starts_with("57P");
+      outcome.message =
+          session_ == nullptr ? one_line(error.get_error_message()) : first_line(error.get_error_message());
+      outcome.lost = session_ == nullptr || PQstatus(postgresql()->conn_) == CONNECTION_BAD ||
+                     outcome.sqlstate.starts_with("08") || outcome.sqlstate.starts_with("57P");
       if (outcome.lost) outcome.status = BH_E_UNAVAILABLE;
     } catch (const soci::sqlite3_soci_error& error) {
       outcome.status = classify_sqlite(error.result());
@@ -223,7 +305,7 @@ class Session::Impl {
       outcome.lost = session_ == nullptr;
     } catch (const soci::soci_error& error) {
       outcome.status = session_ == nullptr ? BH_E_UNAVAILABLE : BH_E_INTERNAL;
-      outcome.message = first_line(error.get_error_message());
+      outcome.message = one_line(error.get_error_message());
       outcome.lost = session_ == nullptr;
     } catch (const std::exception& error) {
       outcome.status = BH_E_INTERNAL;
@@ -247,33 +329,49 @@ class Session::Impl {
     add("application_name", settings_.application_name);
     add("client_encoding", "UTF8");
     if (settings_.passfile) add("passfile", settings_.passfile->path());
-    session_ = std::make_unique<soci::session>(soci::postgresql, connection_string(keywords));
+    auto opened = std::make_unique<soci::session>(soci::postgresql, connection_string(keywords));
+    {
+      const std::lock_guard lock(connection_mutex_);
+      session_ = std::move(opened);
+    }
+    PQsetNoticeProcessor(
+        postgresql()->conn_, [](void*, const char*) {}, nullptr);  // they would go to standard error
     const std::string timeout = std::to_string(settings_.statement_timeout_ms);
     const Outcome set = script("set statement_timeout = " + timeout + "; set idle_in_transaction_session_timeout = " +
                                std::to_string(uint64_t{settings_.statement_timeout_ms} * 2));
     if (set.status == BH_OK) return;
-    session_.reset();
+    disconnect();
     throw soci::soci_error(set.message);
   }
 
   void connect_sqlite() {
     const std::filesystem::path folder = std::filesystem::path(settings_.url.path).parent_path();
     if (!folder.empty()) std::filesystem::create_directories(folder);
-    session_ = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + settings_.url.path + "\"");
+    static std::mutex one_at_a_time;  // two that turn WAL on together find each other's lock
+    const std::lock_guard turn(one_at_a_time);
+    auto opened = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + settings_.url.path + "\"");
+    {
+      const std::lock_guard lock(connection_mutex_);
+      session_ = std::move(opened);
+    }
     sqlite3* db = sqlite();
     sqlite3_busy_timeout(db, static_cast<int>(settings_.statement_timeout_ms));
     for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"})
       if (sqlite3_exec(db, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) {
         const std::string why = sqlite3_errmsg(db);
-        session_.reset();
+        disconnect();
         throw soci::soci_error(settings_.url.path + ": " + why);
       }
     // SQLite has no statement timeout: the handler is asked every few thousand steps.
     sqlite3_progress_handler(
-        db, 4096, [](void* self) { return std::chrono::steady_clock::now() > static_cast<Impl*>(self)->deadline_ ? 1 : 0; }, this);
+        db, 4096,
+        [](void* self) { return std::chrono::steady_clock::now() > static_cast<Impl*>(self)->deadline_ ? 1 : 0; },
+        this);
   }
 
-  void arm_deadline() { deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings_.statement_timeout_ms); }
+  void arm_deadline() {
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings_.statement_timeout_ms);
+  }
 
   soci::postgresql_session_backend* postgresql() const {
     if (settings_.url.dialect != Dialect::kPostgresql || !session_) return nullptr;
@@ -286,7 +384,10 @@ class Session::Impl {
   // By text and kinds; the least recently used goes when there are too many.
   Prepared& prepare(const bh_sql_query& query) {
     key_.assign(to_view(query.sql));
+    key_ += '\0';
     for (size_t i = 0; i < query.value_count; ++i) key_ += static_cast<char>('0' + query.values[i].kind);
+    key_ += ':';
+    for (size_t i = 0; i < query.column_count; ++i) key_ += static_cast<char>('0' + query.columns[i]);
     if (const auto it = cached_.find(key_); it != cached_.end()) {
       recent_.splice(recent_.begin(), recent_, it->second.place);
       return *it->second.prepared;
@@ -304,6 +405,9 @@ class Session::Impl {
     const auto it = cached_.find(key);
     if (it == cached_.end()) return;
     recent_.erase(it->second.place);
+    // In a failed transaction the server takes no DEALLOCATE: then it waits for the rollback.
+    if (auto* pg = postgresql(); pg != nullptr && PQtransactionStatus(pg->conn_) == PQTRANS_INERROR)
+      doomed_.push_back(std::move(it->second.prepared));
     cached_.erase(it);
   }
 
@@ -314,7 +418,9 @@ class Session::Impl {
   };
 
   const SessionSettings& settings_;
+  std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
+  std::vector<std::unique_ptr<Prepared>> doomed_;
   std::unordered_map<std::string, Entry> cached_;
   std::list<std::string> recent_;
   std::string key_;
@@ -331,7 +437,9 @@ bool Session::connected() const { return impl_->connected(); }
 Outcome Session::execute(const bh_sql_query& query) { return impl_->execute(query); }
 Outcome Session::script(std::string_view sql) { return impl_->script(sql); }
 Outcome Session::begin(bool read_only) { return impl_->begin(read_only); }
-Outcome Session::commit() { return impl_->script("COMMIT"); }
-void Session::rollback() { impl_->script("ROLLBACK"); }
+Outcome Session::commit() { return impl_->commit(); }
+void Session::rollback() { impl_->rollback(); }
+bool Session::alive() { return impl_->alive(); }
+void Session::interrupt() { impl_->interrupt(); }
 
 }  // namespace database

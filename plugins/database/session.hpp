@@ -47,6 +47,10 @@ class Session {
   // Statements first: one that outlives its connection crashes (SOCI 4.0).
   void disconnect();
   bool connected() const;
+  // False where the server has closed the connection meanwhile. Asks the kernel, not the server.
+  bool alive();
+  // [any] What waits for the server gives up at once; the connection is lost.
+  void interrupt();
   Outcome execute(const bh_sql_query& query);
   Outcome begin(bool read_only);
   Outcome commit();

@@ -30,11 +30,23 @@ bool decode(std::string_view text, std::string* out) {
 }
 
 // libpq's keywords that may stand in a URL's query.
-constexpr std::array<std::string_view, 14> kOptions = {
-    "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "connect_timeout", "tcp_user_timeout",
-    "keepalives_idle", "keepalives_interval", "keepalives_count", "application_name", "target_session_attrs", "channel_binding"};
+constexpr std::array<std::string_view, 14> kOptions = {"sslmode",
+                                                       "sslrootcert",
+                                                       "sslcert",
+                                                       "sslkey",
+                                                       "sslcrl",
+                                                       "passfile",
+                                                       "connect_timeout",
+                                                       "tcp_user_timeout",
+                                                       "keepalives_idle",
+                                                       "keepalives_interval",
+                                                       "keepalives_count",
+                                                       "application_name",
+                                                       "target_session_attrs",
+                                                       "channel_binding"};
 
-constexpr std::string_view kForm = "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
+constexpr std::string_view kForm =
+    "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
 
 std::string parse_postgresql(std::string_view rest, Url* url) {
   url->dialect = Dialect::kPostgresql;
@@ -57,17 +69,20 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
     clean = clean && decoded.find_first_of(" \t\r\n=") == std::string::npos;
     url->keywords.emplace_back(key, decoded);
   };
-  const size_t colon = authority.front() == '[' ? authority.find(':', std::min(authority.find(']'), authority.size())) : authority.rfind(':');
+  const size_t colon = authority.starts_with('[') ? authority.find(':', std::min(authority.find(']'), authority.size()))
+                                                  : authority.rfind(':');
   std::string_view host = authority.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   add("host", host);
   if (colon != std::string_view::npos) {
     const std::string_view port = authority.substr(colon + 1);
-    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return "the port of the database URL is not a number";
+    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos)
+      return "the port of the database URL is not a number";
     add("port", port);
   }
   add("user", user.substr(0, user.find(':')));
-  if (const size_t at = user.find(':'); at != std::string_view::npos) good = good && decode(user.substr(at + 1), &url->password);
+  if (const size_t at = user.find(':'); at != std::string_view::npos)
+    good = good && decode(user.substr(at + 1), &url->password);
   add("dbname", name);
   for (std::string_view left = options; !left.empty();) {
     const size_t ampersand = left.find('&');
@@ -78,14 +93,17 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
       std::erase_if(url->keywords, [](const auto& pair) { return pair.first == "host"; });
       add("host", option.substr(equals + 1));
     } else if (std::find(kOptions.begin(), kOptions.end(), key) == kOptions.end() || equals == std::string_view::npos) {
-      return "the database URL has the unknown option '" + std::string(key) + "'";
+      // A '?' inside a password ends up here: what looks like one is not repeated.
+      return "the database URL has an unknown option" +
+             (option.find_first_of("@:") == std::string_view::npos ? " '" + std::string(key) + "'" : std::string());
     } else {
       add(key, option.substr(equals + 1));
     }
     left = ampersand == std::string_view::npos ? std::string_view() : left.substr(ampersand + 1);
   }
   if (!good) return "a '%' in the database URL is not followed by two hexadecimal digits";
-  if (!clean) return "host, user, database and options of the database URL cannot hold spaces or '='; only the password can";
+  if (!clean)
+    return "host, user, database and options of the database URL cannot hold spaces or '='; only the password can";
   if (url->password.find('\n') != std::string::npos) return "the database password cannot hold a line end";
   if (name.empty()) return "the database URL names no database; " + std::string(kForm);
   url->display = "postgresql://" + std::string(authority) + "/" + std::string(name);
@@ -97,10 +115,13 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
 std::string parse_url(std::string_view text, Url* url) {
   *url = {};
   for (const std::string_view scheme : {"postgresql://", "postgres://"})
-    if (text.starts_with(scheme) && text.size() > scheme.size()) return parse_postgresql(text.substr(scheme.size()), url);
+    if (text.starts_with(scheme) && text.size() > scheme.size())
+      return parse_postgresql(text.substr(scheme.size()), url);
   if (text.starts_with("sqlite:///")) {
     const std::string_view path = text.substr(10);
     if (path.empty() || !decode(path, &url->path)) return "the database URL has no path; " + std::string(kForm);
+    if (url->path == ":memory:")
+      return "an SQLite database in memory would be another one for each session; name a file";
     url->dialect = Dialect::kSqlite;
     url->display = text;
     return {};

@@ -13,10 +13,14 @@ namespace {
 
 std::string_view name_of(int32_t state) {
   switch (state) {
-    case BH_STARTING: return "starting";
-    case BH_READY: return "ready";
-    case BH_DEGRADED: return "degraded";
-    default: return "failed";
+    case BH_STARTING:
+      return "starting";
+    case BH_READY:
+      return "ready";
+    case BH_DEGRADED:
+      return "degraded";
+    default:
+      return "failed";
   }
 }
 
@@ -57,9 +61,13 @@ class Health : public bulkhead::Plugin {
           if (info->why.len != 0) entry["why"] = bulkhead::to_view(info->why);
         },
         &found);
-    nlohmann::ordered_json body = {{"status", !found.ready ? "unavailable" : found.degraded ? "degraded" : "ready"}, {"service", service_}};
+    nlohmann::ordered_json body = {{"status", !found.ready     ? "unavailable"
+                                              : found.degraded ? "degraded"
+                                                               : "ready"},
+                                   {"service", service_}};
     body["plugins"] = std::move(found.plugins);
-    return bulkhead::json(found.ready ? 200 : 503, body.dump(-1, ' ', false, Json::error_handler_t::replace)).header("cache-control", "no-store");
+    return bulkhead::json(found.ready ? 200 : 503, body.dump(-1, ' ', false, Json::error_handler_t::replace))
+        .header("cache-control", "no-store");
   }
 
   const std::string service_, live_;

@@ -14,7 +14,10 @@ using Json = nlohmann::ordered_json;
 class OpenApi : public bulkhead::Plugin {
  public:
   OpenApi(bulkhead::Host h, const bulkhead::Json& config)
-      : Plugin(h), title_(config.at("title")), version_(config.at("version")), introspect_(h.extension<bh_introspect>(BH_INTROSPECT_ID)) {
+      : Plugin(h),
+        title_(config.at("title")),
+        version_(config.at("version")),
+        introspect_(h.extension<bh_introspect>(BH_INTROSPECT_ID)) {
     if (introspect_ == nullptr) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
     const Json operations = Json::parse(openapi_embedded::operations_json);
     get("/", &OpenApi::index, operations.at("index").dump());
@@ -26,7 +29,9 @@ class OpenApi : public bulkhead::Plugin {
   static bulkhead::Response page(std::string_view html) {
     return bulkhead::Response(200)
         .header("content-type", "text/html; charset=utf-8")
-        .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        .header("content-security-policy",
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
         .lend(html);
   }
   bulkhead::Response index(const bulkhead::Request& /*request*/) { return page(openapi_embedded::index_html); }
@@ -48,14 +53,20 @@ class OpenApi : public bulkhead::Plugin {
   }
 
   std::string assemble() const {
-    Json document = {{"openapi", "3.1.0"}, {"info", {{"title", title_}, {"version", version_}}}, {"paths", Json::object()}, {"components", Json::object()}};
+    Json document = {{"openapi", "3.1.0"},
+                     {"info", {{"title", title_}, {"version", version_}}},
+                     {"paths", Json::object()},
+                     {"components", Json::object()}};
     introspect_->routes(
         host().raw(),
         [](void* arg, const bh_route_info* info) {
           auto& out = *static_cast<Json*>(arg);
           Json operation = Json::parse(bulkhead::to_view(info->operation), nullptr, false);
-          if (!operation.is_object()) operation = {{"summary", "Not described by the plugin " + std::string(bulkhead::to_view(info->plugin)) + "."}};
-          if (!operation.contains("responses")) operation["responses"] = {{"default", {{"description", "See the plugin's documentation."}}}};
+          if (!operation.is_object())
+            operation = {
+                {"summary", "Not described by the plugin " + std::string(bulkhead::to_view(info->plugin)) + "."}};
+          if (!operation.contains("responses"))
+            operation["responses"] = {{"default", {{"description", "See the plugin's documentation."}}}};
           if (info->scope.len != 0) operation["x-scope"] = bulkhead::to_view(info->scope);
           // What operations share, they bring along; the first to define a name wins.
           if (operation.contains("x-components")) {
@@ -79,7 +90,8 @@ class OpenApi : public bulkhead::Plugin {
   uint64_t generation_ = 0;
 };
 
-constexpr bh_str kGrants[] = {bulkhead::to_str("route:/"), bulkhead::to_str("route:/openapi.json"), bulkhead::to_str("route:/docs")};
+constexpr bh_str kGrants[] = {bulkhead::to_str("route:/"), bulkhead::to_str("route:/openapi.json"),
+                              bulkhead::to_str("route:/docs")};
 
 }  // namespace openapi
 

@@ -17,7 +17,8 @@ std::string_view trim(std::string_view text) {
 
 std::string lowered(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
 }
 
@@ -51,7 +52,8 @@ bool etag_matches(std::string_view list, std::string_view tag, bool weak) {
 }
 
 void require_json_accepted(const bulkhead::Request& request) {
-  std::string_view accept = request.header("accept");
+  const std::string all = request.header_list("accept");
+  std::string_view accept = all;
   if (trim(accept).empty()) return;
   // The most specific range that covers application/json decides.
   int best = -1;
@@ -95,10 +97,11 @@ Json parse_body(std::string_view body) {
       --depth;
     }
   }
-  if (deepest > kMaxDepth) throw Problem(400, "The body is nested deeper than " + std::to_string(kMaxDepth) + " levels.");
+  if (deepest > kMaxDepth)
+    throw Problem(400, "The body is nested deeper than " + std::to_string(kMaxDepth) + " levels.");
   try {
     return Json::parse(body);
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {  // also a number no double holds
     // "[json.exception.parse_error.101] parse error at line 1, column 5: ...": the tail says what and where.
     std::string_view what = error.what();
     what = what.substr(std::min(what.find("] ") + 2, what.size()));

@@ -78,7 +78,8 @@ Json value_of(const Field& field, const std::string& text) {
   if (field.kind == BH_TEXT) return text;
   const char* end = text.data() + text.size();
   int64_t whole = 0;
-  if (const auto [at, error] = std::from_chars(text.data(), end, whole); error == std::errc() && at == end) return whole;
+  if (const auto [at, error] = std::from_chars(text.data(), end, whole); error == std::errc() && at == end)
+    return whole;
   double real = 0;
   if (const auto [at, error] = std::from_chars(text.data(), end, real); error == std::errc() && at == end) return real;
   return text;
@@ -93,7 +94,8 @@ std::vector<Person> parse_csv(std::string_view text) {
   if (!next_row(&text, &line, &row)) throw Failure(BH_E_INVALID, "the file is empty");
   std::vector<std::string_view> fields;
   for (const std::string& name : row) {
-    const auto it = std::find_if(kColumns.begin(), kColumns.end(), [&](const Column& column) { return column.csv == name; });
+    const auto it =
+        std::find_if(kColumns.begin(), kColumns.end(), [&](const Column& column) { return column.csv == name; });
     if (it == kColumns.end()) throw Failure(BH_E_INVALID, "line 1: the column '" + name + "' is not known");
     fields.push_back(it->field);
   }
@@ -104,7 +106,8 @@ std::vector<Person> parse_csv(std::string_view text) {
     if (row.size() == 1 && row[0].empty()) continue;
     const std::string place = "line " + std::to_string(at) + ": ";
     if (row.size() != fields.size())
-      throw Failure(BH_E_INVALID, place + "has " + std::to_string(row.size()) + " fields, the first line has " + std::to_string(fields.size()));
+      throw Failure(BH_E_INVALID, place + "has " + std::to_string(row.size()) + " fields, the first line has " +
+                                      std::to_string(fields.size()));
     Json body = Json::object();
     std::string uuid = passenger_uuid("row:" + std::to_string(people.size() + 1));
     for (size_t i = 0; i < row.size(); ++i) {

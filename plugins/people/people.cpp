@@ -29,16 +29,27 @@ constexpr std::string_view kPatchTypes = "application/merge-patch+json, applicat
 constexpr uint64_t kRetryMs = 200;
 
 Problem not_found(std::string_view uuid) { return {404, "There is no passenger " + std::string(uuid) + "."}; }
-Problem precondition_failed() { return {412, "The record has changed, or is not in the state the request asks for. Read it again."}; }
+Problem precondition_failed() {
+  return {412, "The record has changed, or is not in the state the request asks for. Read it again."};
+}
 
 // What a query that failed tells the caller; the reason is in the database plugin's log.
 void fail(const Exchange& ex, const SqlResult& result) {
   switch (result.status) {
-    case BH_E_UNAVAILABLE: ex.fail(result.status, "The database is not available. Try again in a moment."); break;
-    case BH_E_TIMEOUT: ex.fail(result.status, "The database took too long."); break;
-    case BH_E_CONFLICT: ex.fail(result.status, "The change collides with another one, or breaks a rule of the database."); break;
-    case BH_E_INVALID: ex.fail(result.status, "The database does not take one of the values."); break;
-    default: ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
+    case BH_E_UNAVAILABLE:
+      ex.fail(result.status, "The database is not available. Try again in a moment.");
+      break;
+    case BH_E_TIMEOUT:
+      ex.fail(result.status, "The database took too long.");
+      break;
+    case BH_E_CONFLICT:
+      ex.fail(result.status, "The change collides with another one, or breaks a rule of the database.");
+      break;
+    case BH_E_INVALID:
+      ex.fail(result.status, "The database does not take one of the values.");
+      break;
+    default:
+      ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
   }
 }
 
@@ -48,17 +59,38 @@ Response record_response(int status, const Record& record) {
 
 std::string uuid_of(const Request& request) {
   std::string uuid;
-  if (!parse_uuid(request.param("uuid"), &uuid)) throw Problem(400, "'" + std::string(request.param("uuid")) + "' is not a UUID.");
+  if (!parse_uuid(request.param("uuid"), &uuid))
+    throw Problem(400, "'" + std::string(request.param("uuid")) + "' is not a UUID.");
   return uuid;
 }
 
 Person checked(const Json& body, std::string_view uuid) {
   Person person;
   if (auto errors = read_person(body, uuid, &person); !errors.empty()) {
-    const std::string detail = errors.size() == 1 ? "One field is not valid." : std::to_string(errors.size()) + " fields are not valid.";
+    const std::string detail =
+        errors.size() == 1 ? "One field is not valid." : std::to_string(errors.size()) + " fields are not valid.";
     throw Problem(422, detail, std::move(errors));
   }
   return person;
+}
+
+// A record is flat: an operation names one field, or nothing that exists.
+void check_operations(const Json& patch) {
+  if (!patch.is_array()) throw Problem(400, "A JSON patch is an array of operations (RFC 6902).");
+  for (size_t i = 0; i < patch.size(); ++i) {
+    const std::string place = "/" + std::to_string(i);
+    if (!patch[i].is_object() || !patch[i].contains("op") || !patch[i].contains("path"))
+      throw Problem(400, "A JSON patch is an array of operations (RFC 6902).",
+                    {{place, "must be an object with op and path"}});
+    for (const char* key : {"path", "from"}) {
+      if (!patch[i].contains(key)) continue;
+      const Json& pointer = patch[i][key];
+      const bool field = pointer.is_string() && pointer.get_ref<const std::string&>().rfind('/') == 0;
+      if (!field)
+        throw Problem(422, "The patch cannot be applied.",
+                      {{place + "/" + key, "must point to one field of the record, as in /age"}});
+    }
+  }
 }
 
 void require_json_body(const Request& request) {
@@ -69,7 +101,8 @@ void require_json_body(const Request& request) {
 }
 
 constexpr bh_command_info kCommandList[] = {
-    {BH_LIT("import"), BH_LIT("FILE.csv"), BH_LIT("Adds the passengers of a CSV file; those that are there already are left alone.")}};
+    {BH_LIT("import"), BH_LIT("FILE.csv"),
+     BH_LIT("Adds the passengers of a CSV file; those that are there already are left alone.")}};
 
 }  // namespace
 
@@ -97,6 +130,10 @@ class People : public bulkhead::Plugin {
     });
   }
 
+  // Waits for what the database still owes: its callbacks reach into this object.
+  void stop() override { store_.reset(); }
+  ~People() override { store_.reset(); }
+
   const void* extension(std::string_view id) override {
     static constexpr bh_commands kCommands{sizeof(bh_commands), 1, kCommandList, run_command};
     return id == BH_COMMAND_ID ? &kCommands : nullptr;
@@ -123,18 +160,21 @@ class People : public bulkhead::Plugin {
     }
   }
   void retry_seed() {
-    host().raw()->timer(host().raw(), kRetryMs, 0, [](void* self) { static_cast<People*>(self)->seed(); }, this);
+    host().raw()->timer(
+        host().raw(), kRetryMs, 0, [](void* self) { static_cast<People*>(self)->seed(); }, this);
   }
 
   void list(const Request& request, Exchange ex) {
     require_json_accepted(request);
     auto query = std::make_shared<ListQuery>(ListQuery::parse(request.query()));
     const std::string next = query->next(request.path(), request.query());
-    store_->list(*query, request.deadline_ns(), ex.handle(),
+    bh_exchange* handle = ex.handle();
+    store_->list(*query, request.deadline_ns(), handle,
                  [ex = std::move(ex), next, limit = query->limit](const SqlResult& result, std::string body) {
                    if (!result.ok()) return fail(ex, result);
                    Response response = bulkhead::json(200, std::move(body));
-                   if (limit > 0 && result.rows == static_cast<uint64_t>(limit)) response.header("link", "<" + next + ">; rel=\"next\"");
+                   if (limit > 0 && result.rows == static_cast<uint64_t>(limit))
+                     response.header("link", "<" + next + ">; rel=\"next\"");
                    ex.reply(std::move(response));
                  });
   }
@@ -142,8 +182,10 @@ class People : public bulkhead::Plugin {
   void read(const Request& request, Exchange ex) {
     require_json_accepted(request);
     const std::string uuid = uuid_of(request);
-    store_->find(uuid, request.deadline_ns(), ex.handle(),
-                 [ex = std::move(ex), uuid, id = std::string(request.id()), known = std::string(request.header("if-none-match"))](const SqlResult& result, Record record) {
+    bh_exchange* handle = ex.handle();
+    store_->find(uuid, request.deadline_ns(), handle,
+                 [ex = std::move(ex), uuid, id = std::string(request.id()),
+                  known = request.header_list("if-none-match")](const SqlResult& result, Record record) {
                    if (!result.ok()) return fail(ex, result);
                    if (!record.found) {
                      ex.reply(bulkhead::problem(not_found(uuid), id));
@@ -160,7 +202,8 @@ class People : public bulkhead::Plugin {
     require_json_body(request);
     auto person = std::make_shared<Person>(checked(parse_body(request.body()), ""));
     person->uuid = random_uuid();
-    store_->insert(*person, request.deadline_ns(), ex.handle(), [ex = std::move(ex), person](const SqlResult& result) {
+    bh_exchange* handle = ex.handle();
+    store_->insert(*person, request.deadline_ns(), handle, [ex = std::move(ex), person](const SqlResult& result) {
       if (!result.ok()) return fail(ex, result);
       Record record{true, 1, {}};
       write_record(*person, &record.json);
@@ -177,17 +220,20 @@ class People : public bulkhead::Plugin {
       Response response;
       bool refused = false;
     };
-    auto state = std::make_shared<State>(State{uuid_of(request), std::string(request.header("if-match")),
-                                               std::string(request.header("if-none-match")), std::string(request.id()), Response(), false});
+    auto state = std::make_shared<State>(State{uuid_of(request), request.header_list("if-match"),
+                                               request.header_list("if-none-match"), std::string(request.id()),
+                                               Response(), false});
+    bh_exchange* handle = ex.handle();
     store_->transact(
-        request.deadline_ns(), ex.handle(),
+        request.deadline_ns(), handle,
         [this, state, next](bulkhead::SqlTransaction& transaction) {
           try {
             const Record current = store_->lock(transaction, state->uuid);
             if (!current.found) throw not_found(state->uuid);
             const std::string tag = etag(current.version);
             if (!state->if_match.empty() && !etag_matches(state->if_match, tag, false)) throw precondition_failed();
-            if (!state->if_none_match.empty() && etag_matches(state->if_none_match, tag, true)) throw precondition_failed();
+            if (!state->if_none_match.empty() && etag_matches(state->if_none_match, tag, true))
+              throw precondition_failed();
             state->response = next(transaction, current);
             return true;
           } catch (const Problem& problem) {
@@ -214,9 +260,11 @@ class People : public bulkhead::Plugin {
     require_json_accepted(request);
     require_json_body(request);
     const std::string uuid = uuid_of(request);
-    update(request, std::move(ex), [this, person = checked(parse_body(request.body()), uuid)](bulkhead::SqlTransaction& transaction, const Record& current) {
-      return write(transaction, person, current.version);
-    });
+    update(request, std::move(ex),
+           [this, person = checked(parse_body(request.body()), uuid)](bulkhead::SqlTransaction& transaction,
+                                                                      const Record& current) {
+             return write(transaction, person, current.version);
+           });
   }
 
   void change(const Request& request, Exchange ex) {
@@ -224,44 +272,56 @@ class People : public bulkhead::Plugin {
     const std::string type = content_type(request);
     const bool operations = type == "application/json-patch+json";
     if (!operations && type != "application/merge-patch+json" && type != "application/json") {
-      Problem problem(415, "Send a merge patch (RFC 7396) as application/merge-patch+json, or a JSON patch (RFC 6902) as application/json-patch+json.");
+      Problem problem(415,
+                      "Send a merge patch (RFC 7396) as application/merge-patch+json, or a JSON patch (RFC 6902) as "
+                      "application/json-patch+json.");
       problem.headers.emplace_back("accept-patch", kPatchTypes);
       throw problem;
     }
     const Json patch_body = parse_body(request.body());
-    if (!operations && !patch_body.is_object()) throw Problem(422, "One field is not valid.", {{"", "must be an object with the fields to change"}});
-    update(request, std::move(ex), [this, patch_body, operations, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record& current) {
-      Json record = Json::parse(current.json);
-      if (operations) {
-        try {
-          record.patch_inplace(patch_body);
-        } catch (const Json::exception& error) {
-          throw Problem(422, std::string("The patch cannot be applied: ") + error.what());
-        }
-      } else {
-        record.merge_patch(patch_body);
-      }
-      return write(transaction, checked(record, uuid), current.version);
-    });
+    if (operations) check_operations(patch_body);
+    if (!operations && !patch_body.is_object())
+      throw Problem(422, "One field is not valid.", {{"", "must be an object with the fields to change"}});
+    update(request, std::move(ex),
+           [this, patch_body, operations, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction,
+                                                                   const Record& current) {
+             Json record = Json::parse(current.json);
+             if (operations) {
+               try {
+                 record.patch_inplace(patch_body);
+               } catch (const Json::exception& error) {
+                 throw Problem(422, std::string("The patch cannot be applied: ") + error.what());
+               }
+             } else {
+               record.merge_patch(patch_body);
+             }
+             return write(transaction, checked(record, uuid), current.version);
+           });
   }
 
   void remove(const Request& request, Exchange ex) {
-    update(request, std::move(ex), [this, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record&) {
-      store_->remove(transaction, uuid);
-      return Response(204);
-    });
+    update(request, std::move(ex),
+           [this, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record&) {
+             store_->remove(transaction, uuid);
+             return Response(204);
+           });
   }
 
   void restore(const Request& request, Exchange ex) {
     require_json_accepted(request);
     const std::string uuid = uuid_of(request);
-    store_->restore(uuid, request.deadline_ns(), ex.handle(), [ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result, const Record& record) {
-      if (!result.ok()) return fail(ex, result);
-      ex.reply(record.found ? record_response(200, record) : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
-    });
+    bh_exchange* handle = ex.handle();
+    store_->restore(
+        uuid, request.deadline_ns(), handle,
+        [ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result, const Record& record) {
+          if (!result.ok()) return fail(ex, result);
+          ex.reply(record.found ? record_response(200, record)
+                                : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
+        });
   }
 
-  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void*, bh_str), void* out, bh_error* err) {
+  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void*, bh_str),
+                             void* out, bh_error* err) {
     if (n != 1) {
       bulkhead::set_error(err, BH_E_INVALID, "takes one argument, the CSV file");
       return 2;
@@ -270,7 +330,8 @@ class People : public bulkhead::Plugin {
       const auto& plugin = *static_cast<People*>(static_cast<bulkhead::Plugin*>(self));
       const std::vector<Person> people = read_csv(std::string(bulkhead::to_view(args[0])));
       const size_t added = plugin.store_->import(people);
-      const std::string line = "imported " + std::to_string(added) + ", " + std::to_string(people.size() - added) + " were there already\n";
+      const std::string line =
+          "imported " + std::to_string(added) + ", " + std::to_string(people.size() - added) + " were there already\n";
       print(out, bulkhead::to_str(line));
       return 0;
     } catch (const std::exception& error) {

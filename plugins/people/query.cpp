@@ -1,5 +1,7 @@
 #include "query.hpp"
 
+#include "uuid.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,8 +12,11 @@ using bulkhead::Problem;
 
 namespace {
 
-constexpr std::array<std::string_view, 18> kOperators = {"eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch",
-                                                         "in", "is", "isdistinct", "fts", "plfts", "phfts", "wfts", "not"};
+constexpr std::array<std::string_view, 18> kOperators = {"eq",         "neq",   "gt",    "gte",    "lt",   "lte",
+                                                         "like",       "ilike", "match", "imatch", "in",   "is",
+                                                         "isdistinct", "fts",   "plfts", "phfts",  "wfts", "not"};
+
+constexpr int64_t kHuge = INT64_MAX / 2;  // more than any table has; adding a limit to it is safe
 
 int hex(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
 
@@ -41,14 +46,17 @@ bool valid_utf8(std::string_view text) {
 int64_t whole(std::string_view name, const std::string& text) {
   int64_t value = 0;
   const char* end = text.data() + text.size();
-  if (const auto [at, error] = std::from_chars(text.data(), end, value); error != std::errc() || at != end || value < 0)
+  const auto [at, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc::result_out_of_range && at == end && text[0] != '-') return kHuge;
+  if (error != std::errc() || at != end || value < 0)
     throw Problem(400, std::string(name) + " must be a whole number of 0 or more, not '" + text + "'.");
-  return value;
+  return std::min(value, kHuge);
 }
 
 const Field& field_named(const std::string& name) {
   const Field* field = find_field(name);
-  if (field == nullptr) throw Problem(400, "'" + name + "' " + unknown_name(name) + ". Beside fields, order, limit and offset are taken.");
+  if (field == nullptr)
+    throw Problem(400, "'" + name + "' " + unknown_name(name) + ". Beside fields, order, limit and offset are taken.");
   return *field;
 }
 
@@ -59,30 +67,36 @@ Filter make_filter(const std::string& name, std::string value) {
     if (prefix == "eq")
       value.erase(0, dot + 1);
     else if (std::find(kOperators.begin(), kOperators.end(), prefix) != kOperators.end())
-      throw Problem(400, name + ": the operator '" + std::string(prefix) + "' is not supported; write " + name + "=VALUE for equality.");
+      throw Problem(400, name + ": the operator '" + std::string(prefix) + "' is not supported; write " + name +
+                             "=VALUE for equality.");
   }
   const char* end = value.data() + value.size();
   switch (filter.field->kind) {
     case BH_BOOL:
-      if (value != "true" && value != "false" && value != "0" && value != "1") throw Problem(400, name + " must be true or false, not '" + value + "'.");
+      if (value != "true" && value != "false" && value != "0" && value != "1")
+        throw Problem(400, name + " must be true or false, not '" + value + "'.");
       filter.value = bulkhead::sql_bool(value == "true" || value == "1");
       break;
     case BH_INT: {
       int64_t number = 0;
-      if (const auto [at, error] = std::from_chars(value.data(), end, number); error != std::errc() || at != end || number < INT16_MIN || number > INT16_MAX)
+      if (const auto [at, error] = std::from_chars(value.data(), end, number);
+          error != std::errc() || at != end || number < INT16_MIN || number > INT16_MAX)
         throw Problem(400, name + " must be a whole number, not '" + value + "'.");
       filter.value = bulkhead::sql_int(number);
       break;
     }
     case BH_REAL: {
       double number = 0;
-      if (const auto [at, error] = std::from_chars(value.data(), end, number); error != std::errc() || at != end || !(number > -1e15 && number < 1e15))
+      if (const auto [at, error] = std::from_chars(value.data(), end, number);
+          error != std::errc() || at != end || !(number > -1e15 && number < 1e15))
         throw Problem(400, name + " must be a number, not '" + value + "'.");
       filter.value = bulkhead::sql_real(number);
       break;
     }
     default: {
-      if (!valid_utf8(value) || value.find('\0') != std::string::npos) throw Problem(400, name + " is not valid UTF-8.");
+      if (!valid_utf8(value) || value.find('\0') != std::string::npos)
+        throw Problem(400, name + " is not valid UTF-8.");
+      if (name == "uuid" && !parse_uuid(value, &value)) throw Problem(400, "'" + value + "' is not a UUID.");
       filter.text = std::move(value);
       filter.value = bulkhead::sql_text("");
     }
@@ -125,7 +139,8 @@ void for_parameters(std::string_view query, Each each) {
     const std::string_view pair = query.substr(0, ampersand);
     if (!pair.empty()) {
       const size_t equals = pair.find('=');
-      each(decode(pair.substr(0, equals)), equals == std::string_view::npos ? std::string() : decode(pair.substr(equals + 1)), pair);
+      each(decode(pair.substr(0, equals)),
+           equals == std::string_view::npos ? std::string() : decode(pair.substr(equals + 1)), pair);
     }
     if (ampersand == std::string_view::npos) return;
     query.remove_prefix(ampersand + 1);
@@ -154,15 +169,16 @@ std::string ListQuery::sql(int32_t dialect, std::vector<bh_value>* values) const
   std::string text = "select ";
   for (size_t i = 0; i < kShown; ++i) text += (i == 0 ? "" : ", ") + std::string(kFields[i].column);
   text += " from people where deleted_at is null";
-  for (const Filter& filter : filters) {
-    const std::string column(filter.field->column);
-    text += " and " + (postgresql && filter.field->name == "uuid" ? "uuid::text" : column) + " = :" + column;
+  for (size_t i = 0; i < filters.size(); ++i) {
+    const Filter& filter = filters[i];
+    text += " and " + std::string(filter.field->column) + " = :f" + std::to_string(i);
     values->push_back(filter.field->kind == BH_TEXT ? bulkhead::sql_text(filter.text) : filter.value);
   }
   text += " order by ";
   for (const OrderTerm& term : order) {
     text += term.field->column;
-    if (postgresql && term.field->kind == BH_TEXT && term.field->name != "uuid") text += " collate \"C\"";  // as SQLite sorts
+    if (postgresql && term.field->kind == BH_TEXT && term.field->name != "uuid")
+      text += " collate \"C\"";  // as SQLite sorts
     text += term.descending ? " desc" : " asc";
     text += term.nulls_first ? " nulls first, " : " nulls last, ";
   }

@@ -15,7 +15,7 @@ namespace people {
 
 struct Filter {
   const Field* field;
-  bh_value value;    // views `text` where it is one
+  bh_value value;  // views `text` where it is one
   std::string text;
 };
 

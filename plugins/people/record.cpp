@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bulkhead/nearest.hpp"
+#include "uuid.hpp"
 
 namespace people {
 
@@ -12,7 +13,8 @@ using bulkhead::FieldError;
 using bulkhead::Json;
 
 const Field* find_field(std::string_view name) {
-  const auto it = std::find_if(std::begin(kFields), std::end(kFields), [&](const Field& field) { return field.name == name; });
+  const auto it =
+      std::find_if(std::begin(kFields), std::end(kFields), [&](const Field& field) { return field.name == name; });
   return it == std::end(kFields) ? nullptr : it;
 }
 
@@ -24,16 +26,22 @@ std::vector<std::string> field_names() {
 
 namespace {
 
-bh_value optional_text(const std::optional<std::string>& text) { return text ? bulkhead::sql_text(*text) : bulkhead::sql_null(); }
-bh_value optional_real(const std::optional<double>& real) { return real ? bulkhead::sql_real(*real) : bulkhead::sql_null(); }
+bh_value optional_text(const std::optional<std::string>& text) {
+  return text ? bulkhead::sql_text(*text) : bulkhead::sql_null();
+}
+bh_value optional_real(const std::optional<double>& real) {
+  return real ? bulkhead::sql_real(*real) : bulkhead::sql_null();
+}
 
 size_t characters(std::string_view utf8) {
-  return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 std::string_view trim(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 // Reads the fields of one body and collects what is wrong with them.
@@ -41,7 +49,9 @@ class Reader {
  public:
   Reader(const Json& body, std::vector<FieldError>* errors) : body_(body), errors_(*errors) {}
 
-  void error(std::string_view name, std::string detail) { errors_.push_back({"/" + std::string(name), std::move(detail)}); }
+  void error(std::string_view name, std::string detail) {
+    errors_.push_back({"/" + std::string(name), std::move(detail)});
+  }
 
   const Json* required(std::string_view name) {
     const auto it = body_.find(name);
@@ -66,7 +76,8 @@ class Reader {
   void integer(std::string_view name, int64_t low, int64_t high, int64_t* out) {
     const Json* value = required(name);
     if (value == nullptr) return;
-    const bool whole = value->is_number_integer() || (value->is_number_float() && std::trunc(value->get<double>()) == value->get<double>());
+    const bool whole = value->is_number_integer() ||
+                       (value->is_number_float() && std::trunc(value->get<double>()) == value->get<double>());
     if (!whole) return error(name, "must be a whole number");
     const double number = value->get<double>();
     if (number < static_cast<double>(low) || number > static_cast<double>(high))
@@ -78,8 +89,9 @@ class Reader {
     if (value == nullptr) return;
     if (!value->is_number()) return error(name, "must be a number or null");
     const double number = value->get<double>();
-    if (!(number >= 0 && number <= static_cast<double>(high))) return error(name, "must be from 0 to " + std::to_string(high));
-    *out = number;
+    if (!(number >= 0 && number <= static_cast<double>(high)))
+      return error(name, "must be from 0 to " + std::to_string(high));
+    *out = number + 0.0;  // no negative zero
   }
   // False where it is no text or holds NUL, which no database stores.
   bool text(std::string_view name, const Json& value, std::string* out) {
@@ -108,9 +120,12 @@ class Reader {
 }  // namespace
 
 std::vector<bh_value> Person::values() const {
-  return {bulkhead::sql_bool(survived), bulkhead::sql_int(passenger_class), bulkhead::sql_text(name), bulkhead::sql_text(sex),
-          optional_real(age), bulkhead::sql_int(siblings), bulkhead::sql_int(parents), optional_real(fare),
-          optional_text(ticket), optional_text(cabin), optional_text(embarked)};
+  return {bulkhead::sql_bool(survived), bulkhead::sql_int(passenger_class),
+          bulkhead::sql_text(name),     bulkhead::sql_text(sex),
+          optional_real(age),           bulkhead::sql_int(siblings),
+          bulkhead::sql_int(parents),   optional_real(fare),
+          optional_text(ticket),        optional_text(cabin),
+          optional_text(embarked)};
 }
 
 std::string unknown_name(std::string_view name) {
@@ -131,15 +146,20 @@ std::vector<FieldError> read_person(const Json& body, std::string_view uuid, Per
     for (const char c : name) token += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
     errors.push_back({"/" + token, unknown_name(name)});
   }
-  if (const auto it = body.find("uuid"); it != body.end() && *it != uuid)
-    in.error("uuid", uuid.empty() ? "is made by the server; leave it out" : "must equal the uuid of the path, or be left out");
+  std::string given;
+  if (const auto it = body.find("uuid");
+      it != body.end() &&
+      (uuid.empty() || !it->is_string() || !parse_uuid(it->get<std::string>(), &given) || given != uuid))
+    in.error("uuid",
+             uuid.empty() ? "is made by the server; leave it out" : "must equal the uuid of the path, or be left out");
   person->uuid = uuid;
   in.boolean("survived", &person->survived);
   in.integer("passengerClass", 1, 3, &person->passenger_class);
   if (const Json* name = in.required("name"); name != nullptr && in.text("name", *name, &person->name))
     if (const size_t n = characters(person->name); n < 1 || n > 200) in.error("name", "must have 1 to 200 characters");
   if (const Json* sex = in.required("sex"); sex != nullptr && in.text("sex", *sex, &person->sex))
-    if (person->sex != "male" && person->sex != "female" && person->sex != "other") in.error("sex", "must be male, female or other");
+    if (person->sex != "male" && person->sex != "female" && person->sex != "other")
+      in.error("sex", "must be male, female or other");
   in.real("age", 150, &person->age);
   in.integer("siblingsOrSpousesAboard", 0, 100, &person->siblings);
   in.integer("parentsOrChildrenAboard", 0, 100, &person->parents);
@@ -147,7 +167,8 @@ std::vector<FieldError> read_person(const Json& body, std::string_view uuid, Per
   in.optional_text("ticket", &person->ticket);
   in.optional_text("cabin", &person->cabin);
   in.optional_text("embarked", &person->embarked);
-  if (person->embarked && *person->embarked != "C" && *person->embarked != "Q" && *person->embarked != "S") in.error("embarked", "must be C, Q, S or null");
+  if (person->embarked && *person->embarked != "C" && *person->embarked != "Q" && *person->embarked != "S")
+    in.error("embarked", "must be C, Q, S or null");
   return errors;
 }
 
@@ -165,11 +186,21 @@ void write_text(std::string_view text, std::string* out) {
     out->append(text, from, i - from);
     from = i + 1;
     switch (c) {
-      case '"': *out += "\\\""; break;
-      case '\\': *out += "\\\\"; break;
-      case '\n': *out += "\\n"; break;
-      case '\r': *out += "\\r"; break;
-      case '\t': *out += "\\t"; break;
+      case '"':
+        *out += "\\\"";
+        break;
+      case '\\':
+        *out += "\\\\";
+        break;
+      case '\n':
+        *out += "\\n";
+        break;
+      case '\r':
+        *out += "\\r";
+        break;
+      case '\t':
+        *out += "\\t";
+        break;
       default:
         *out += "\\u00";
         *out += kHex[(c >> 4) & 15];
@@ -180,26 +211,39 @@ void write_text(std::string_view text, std::string* out) {
   *out += '"';
 }
 
-template <typename Number>
-void write_number(Number number, std::string* out) {
-  char digits[32];
+void write_number(int64_t number, std::string* out) {
+  char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  out->append(digits, static_cast<size_t>(end - digits));
+}
+
+// The shortest text that reads as the same number, never with an exponent.
+void write_number(double number, std::string* out) {
+  char digits[400];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number, std::chars_format::fixed).ptr;
   out->append(digits, static_cast<size_t>(end - digits));
 }
 
 void write_cell(const Field& field, const bh_value& cell, std::string* out) {
   switch (cell.kind) {
-    case BH_BOOL: *out += cell.as.i != 0 ? "true" : "false"; break;
-    case BH_INT: write_number(cell.as.i, out); break;
+    case BH_BOOL:
+      *out += cell.as.i != 0 ? "true" : "false";
+      break;
+    case BH_INT:
+      write_number(cell.as.i, out);
+      break;
     case BH_REAL: {
       const size_t begin = out->size();
       write_number(cell.as.r, out);
       // Money always has a fraction, an age only where it has one.
-      if (field.name == "fare" && out->find_first_of(".e", begin) == std::string::npos) *out += ".0";
+      if (field.name == "fare" && out->find('.', begin) == std::string::npos) *out += ".0";
       break;
     }
-    case BH_TEXT: write_text(bulkhead::to_view(cell.as.s), out); break;
-    default: *out += "null";
+    case BH_TEXT:
+      write_text(bulkhead::to_view(cell.as.s), out);
+      break;
+    default:
+      *out += "null";
   }
 }
 

@@ -1,7 +1,9 @@
 #include "store.hpp"
 
 #include <array>
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "people_embedded.hpp"
 
@@ -29,8 +31,12 @@ struct Texts {
   std::string find = "select " + shown + ", version from people where uuid = :uuid and deleted_at is null";
   std::string lock = "select " + all + ", version from people where uuid = :uuid and deleted_at is null";
   std::string restore =
-      "update people set deleted_at = null, version = version + 1 where uuid = :uuid and deleted_at is not null returning " + shown + ", version";
-  std::string remove = "update people set deleted_at = current_timestamp, version = version + 1 where uuid = :uuid and deleted_at is null";
+      "update people set deleted_at = null, version = version + 1 where uuid = :uuid and deleted_at is not null "
+      "returning " +
+      shown + ", version";
+  std::string remove =
+      "update people set deleted_at = current_timestamp, version = version + 1 where uuid = :uuid and deleted_at is "
+      "null";
   std::string insert, insert_new, replace;
 
   Texts() {
@@ -86,8 +92,9 @@ SqlResult checked(SqlResult result) {
 }  // namespace
 
 void Store::migrate(Done done) const {
-  const std::string_view first = sql_.dialect() == BH_SQL_POSTGRESQL ? people_embedded::migrations_postgresql_0001_people_sql
-                                                                     : people_embedded::migrations_sqlite_0001_people_sql;
+  const std::string_view first = sql_.dialect() == BH_SQL_POSTGRESQL
+                                     ? people_embedded::migrations_postgresql_0001_people_sql
+                                     : people_embedded::migrations_sqlite_0001_people_sql;
   const bh_sql_migration list[] = {{1, 0, BH_LIT("people"), bulkhead::to_str(first)}};
   sql_.migrate("people", list, std::move(done));
 }
@@ -111,7 +118,7 @@ void Store::seed(const std::vector<Person>& people, Done done) const {
 
 size_t Store::import(const std::vector<Person>& people) const {
   size_t added = 0;
-  const SqlResult result = sql_.wait_transaction([&](SqlTransaction& transaction) {
+  const auto all = [&](SqlTransaction& transaction) {
     added = 0;
     for (const Person& person : people) {
       const SqlResult inserted = transaction.execute({.sql = texts().insert_new, .values = insert_values(person)});
@@ -119,17 +126,37 @@ size_t Store::import(const std::vector<Person>& people) const {
       added += static_cast<size_t>(inserted.affected);
     }
     return true;
-  });
+  };
+  // The database may still be connecting or preparing its schema.
+  static constexpr std::chrono::milliseconds kPause{100};
+  static constexpr int kAttempts = 300;
+  SqlResult result;
+  for (int i = 0; i < kAttempts; ++i) {
+    try {
+      result = sql_.wait_transaction(all);
+    } catch (const Failure& failure) {
+      result = {failure.code, 0, 0, "", failure.message};
+    }
+    if (result.status != BH_E_UNAVAILABLE) break;
+    std::this_thread::sleep_for(kPause);
+  }
   if (!result.ok()) throw Failure(result.status, "nothing was imported: " + result.message);
   return added;
 }
 
-void Store::one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
+void Store::one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex,
+                RecordDone done) const {
   const bh_value value = sql_text(uuid);
   auto record = std::make_shared<Record>();
-  sql_.submit({.sql = text, .values = {&value, 1}, .columns = kKinds.record, .flags = flags, .deadline_ns = deadline_ns, .ex = ex},
-              [record](std::span<const bh_value> cells) { read_record(cells, record.get()); },
-              [record, done = std::move(done)](const SqlResult& result) { done(result, std::move(*record)); });
+  sql_.submit(
+      {.sql = text,
+       .values = {&value, 1},
+       .columns = kKinds.record,
+       .flags = flags,
+       .deadline_ns = deadline_ns,
+       .ex = ex},
+      [record](std::span<const bh_value> cells) { read_record(cells, record.get()); },
+      [record, done = std::move(done)](const SqlResult& result) { done(result, std::move(*record)); });
 }
 
 void Store::find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
@@ -145,20 +172,28 @@ void Store::list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, 
   const std::string text = query.sql(sql_.dialect(), &values);
   auto body = std::make_shared<std::string>("[");
   body->reserve(static_cast<size_t>(query.limit) * 256 + 2);
-  sql_.submit({.sql = text, .values = values, .columns = kKinds.shown, .flags = BH_SQL_READ, .deadline_ns = deadline_ns, .ex = ex},
-              [body](std::span<const bh_value> cells) {
-                if (body->size() > 1) *body += ',';
-                write_record(cells, body.get());
-              },
-              [body, done = std::move(done)](const SqlResult& result) {
-                *body += ']';
-                done(result, std::move(*body));
-              });
+  sql_.submit(
+      {.sql = text,
+       .values = values,
+       .columns = kKinds.shown,
+       .flags = BH_SQL_READ,
+       .deadline_ns = deadline_ns,
+       .ex = ex},
+      [body](std::span<const bh_value> cells) {
+        if (body->size() > 1) *body += ',';
+        write_record(cells, body.get());
+      },
+      [body, done = std::move(done)](const SqlResult& result) {
+        *body += ']';
+        done(result, std::move(*body));
+      });
 }
 
 void Store::insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const {
   const std::vector<bh_value> values = insert_values(person);
-  sql_.submit({.sql = texts().insert, .values = values, .deadline_ns = deadline_ns, .ex = ex}, [](std::span<const bh_value>) {}, std::move(done));
+  sql_.submit(
+      {.sql = texts().insert, .values = values, .deadline_ns = deadline_ns, .ex = ex}, [](std::span<const bh_value>) {},
+      std::move(done));
 }
 
 Record Store::lock(SqlTransaction& transaction, std::string_view uuid) const {

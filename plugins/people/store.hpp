@@ -55,7 +55,8 @@ class Store {
   void remove(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
 
  private:
-  void one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const;
+  void one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex,
+           RecordDone done) const;
 
   bulkhead::Sql sql_;
 };

@@ -18,9 +18,9 @@ std::string passenger_uuid(std::string_view id) {
 
 bool parse_uuid(std::string_view text, std::string* out) {
   if (text.size() != 36) return false;
-  out->assign(text);
-  for (size_t i = 0; i < out->size(); ++i) {
-    char& c = (*out)[i];
+  std::string lowered(text);
+  for (size_t i = 0; i < lowered.size(); ++i) {
+    char& c = lowered[i];
     if (i == 8 || i == 13 || i == 18 || i == 23) {
       if (c != '-') return false;
       continue;
@@ -28,6 +28,7 @@ bool parse_uuid(std::string_view text, std::string* out) {
     if (c >= 'A' && c <= 'F') c = static_cast<char>(c | 0x20);
     if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
   }
+  *out = std::move(lowered);
   return true;
 }
 

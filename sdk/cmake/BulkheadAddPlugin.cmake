@@ -30,7 +30,8 @@ function(bulkhead_add_plugin name)
   add_library(${name}_objects OBJECT ${arg_SOURCES})
   target_include_directories(${name}_objects PUBLIC ${generated} ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${name}_objects PUBLIC Bulkhead::sdk ${arg_LIBRARIES})
-  target_compile_options(${name}_objects PRIVATE -fPIC -fvisibility=hidden -fvisibility-inlines-hidden
+  target_compile_options(${name}_objects PRIVATE -fPIC -fvisibility=hidden
+    $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
 
   add_library(${name} MODULE $<TARGET_OBJECTS:${name}_objects>)

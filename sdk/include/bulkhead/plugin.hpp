@@ -37,7 +37,9 @@ namespace bulkhead {
 
 using Json = nlohmann::json;
 
-inline std::string_view to_view(bh_str s) { return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.len); }
+inline std::string_view to_view(bh_str s) {
+  return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.len);
+}
 constexpr bh_str to_str(std::string_view s) { return {s.data() == nullptr ? "" : s.data(), s.size()}; }
 
 inline bh_status set_error(bh_error* err, bh_status code, std::string_view message) noexcept {
@@ -90,7 +92,9 @@ class Response {
     headers_.emplace_back(std::move(name), std::move(value));
     return *this;
   }
-  Response&& header(std::string name, std::string value) && { return std::move(header(std::move(name), std::move(value))); }
+  Response&& header(std::string name, std::string value) && {
+    return std::move(header(std::move(name), std::move(value)));
+  }
   Response& body(std::string text) & {
     owned_ = std::move(text);
     lent_ = {};
@@ -151,9 +155,15 @@ inline Response text(int status, std::string body) {
 inline Response json(int status, std::string body) {
   return Response(status).header("content-type", "application/json").body(std::move(body));
 }
-inline Response json(int status, const Json& body) { return json(status, body.dump(-1, ' ', false, Json::error_handler_t::replace)); }
+inline Response json(int status, const Json& body) {
+  return json(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 inline Response problem(const Problem& p, std::string_view request_id) {
-  nlohmann::ordered_json body = {{"type", "about:blank"}, {"title", reason_phrase(p.status)}, {"status", p.status}, {"detail", p.detail}, {"instance", request_id}};
+  nlohmann::ordered_json body = {{"type", "about:blank"},
+                                 {"title", reason_phrase(p.status)},
+                                 {"status", p.status},
+                                 {"detail", p.detail},
+                                 {"instance", request_id}};
   if (!p.errors.empty()) {
     auto& list = body["errors"] = nlohmann::ordered_json::array();
     for (const FieldError& error : p.errors) list.push_back({{"pointer", error.pointer}, {"detail", error.detail}});
@@ -185,6 +195,14 @@ class Request {
     const bh_str* value = find(rq_->headers, rq_->header_count, name);
     return value == nullptr ? std::string_view() : to_view(*value);
   }
+  // All fields of the name as one list (RFC 9110 §5.3).
+  std::string header_list(std::string_view name) const {
+    std::string list;
+    for (size_t i = 0; i < rq_->header_count; ++i)
+      if (to_view(rq_->headers[i].name) == name)
+        list += (list.empty() ? "" : ", ") + std::string(to_view(rq_->headers[i].value));
+    return list;
+  }
   bool has_header(std::string_view name) const { return find(rq_->headers, rq_->header_count, name) != nullptr; }
   std::string_view param(std::string_view name) const {
     const bh_str* value = find(rq_->params, rq_->param_count, name);
@@ -194,7 +212,9 @@ class Request {
     bh_str value{};
     return host_->ex_get(host_, ex_, to_str(key), &value) == BH_OK ? to_view(value) : std::string_view();
   }
-  bh_status attribute(std::string_view key, std::string_view value) const { return host_->ex_put(host_, ex_, to_str(key), to_str(value)); }
+  bh_status attribute(std::string_view key, std::string_view value) const {
+    return host_->ex_put(host_, ex_, to_str(key), to_str(value));
+  }
   const bh_request& raw() const { return *rq_; }
   bh_exchange* handle() const { return ex_; }
 
@@ -215,7 +235,8 @@ class Exchange {
  public:
   Exchange() = default;
   Exchange(const bh_host* host, bh_exchange* ex) : host_(host), ex_(host->ex_retain(host, ex)) {}
-  Exchange(const Exchange& other) : host_(other.host_), ex_(other.ex_ != nullptr ? host_->ex_retain(host_, other.ex_) : nullptr) {}
+  Exchange(const Exchange& other)
+      : host_(other.host_), ex_(other.ex_ != nullptr ? host_->ex_retain(host_, other.ex_) : nullptr) {}
   Exchange(Exchange&& other) noexcept : host_(other.host_), ex_(std::exchange(other.ex_, nullptr)) {}
   Exchange& operator=(Exchange other) noexcept {
     std::swap(host_, other.host_);
@@ -227,7 +248,9 @@ class Exchange {
   }
   // False where somebody answered first or the caller left.
   bool reply(Response response) const { return std::move(response).send(host_, ex_) == BH_OK; }
-  bool fail(bh_status code, std::string_view detail) const { return host_->ex_fail(host_, ex_, code, to_str(detail)) == BH_OK; }
+  bool fail(bh_status code, std::string_view detail) const {
+    return host_->ex_fail(host_, ex_, code, to_str(detail)) == BH_OK;
+  }
   bool resume() const { return host_->ex_resume(host_, ex_) == BH_OK; }
   bool live() const { return host_->ex_live(host_, ex_) != 0; }
   bh_exchange* handle() const { return ex_; }
@@ -305,8 +328,8 @@ class Host {
   }
 
   // Registers a metric (create and start only) and gives one of its series. 0 = refused; recording to 0 does nothing.
-  uint32_t metric(uint32_t kind, std::string_view name, std::string_view help, std::span<const std::string_view> labels = {},
-                  std::span<const double> buckets = {}) const {
+  uint32_t metric(uint32_t kind, std::string_view name, std::string_view help,
+                  std::span<const std::string_view> labels = {}, std::span<const double> buckets = {}) const {
     std::vector<bh_str> names;
     for (const std::string_view label : labels) names.push_back(to_str(label));
     bh_metric m{};
@@ -327,7 +350,9 @@ class Host {
     uint32_t id = 0;
     return metric != 0 && host_->series(host_, metric, values.data(), values.size(), &id) == BH_OK ? id : 0;
   }
-  void record(uint32_t series, double value, bh_exchange* exemplar = nullptr) const { host_->record(host_, series, value, exemplar); }
+  void record(uint32_t series, double value, bh_exchange* exemplar = nullptr) const {
+    host_->record(host_, series, value, exemplar);
+  }
   const bh_host* raw() const { return host_; }
 
  private:
@@ -337,10 +362,10 @@ class Host {
 // ---------------------------------------------------------------- the plugin
 
 struct RouteOptions {
-  std::string_view scope;      // "" = public
-  bool blocking = false;       // runs on the executor
-  uint64_t max_body = 0;       // 0 = host default
-  uint32_t timeout_ms = 0;     // 0 = host default
+  std::string_view scope = {};  // "" = public
+  bool blocking = false;        // runs on the executor
+  uint64_t max_body = 0;        // 0 = host default
+  uint32_t timeout_ms = 0;      // 0 = host default
 };
 
 // Base of a plugin. Routes and hooks are registered in the constructor, so that `bulkhead
@@ -364,7 +389,8 @@ class Plugin {
   // A step that answers at once: Response (T::*)(const Request&).
   // One that answers later: void (T::*)(const Request&, Exchange). Keep the exchange, answer from anywhere.
   template <typename Method>
-  void route(std::string_view method, std::string_view pattern, Method step, std::string_view operation = {}, RouteOptions options = {}) {
+  void route(std::string_view method, std::string_view pattern, Method step, std::string_view operation = {},
+             RouteOptions options = {}) {
     auto* target = keep(step);
     bh_route r{};
     r.size = sizeof r;
@@ -413,7 +439,8 @@ class Plugin {
     check(&bh_host::hook, &k);
   }
   bh_flow answer(const Request& request, Response response) const {
-    return std::move(response).send(host_.raw(), request.handle()) == BH_E_INVALID ? bh_flow{BH_E_INTERNAL} : bh_flow{BH_DONE};
+    return std::move(response).send(host_.raw(), request.handle()) == BH_E_INVALID ? bh_flow{BH_E_INTERNAL}
+                                                                                   : bh_flow{BH_DONE};
   }
 
  private:
@@ -435,10 +462,12 @@ class Plugin {
   void check(Member member, const What* what) {
     bh_error err{};
     err.size = sizeof err;
-    if (const bh_status status = (host_.raw()->*member)(host_.raw(), what, &err); status != BH_OK) throw Failure(status, err.message);
+    if (const bh_status status = (host_.raw()->*member)(host_.raw(), what, &err); status != BH_OK)
+      throw Failure(status, err.message);
   }
   template <typename Body>
-  static bh_flow guarded(const bh_host* host, bh_exchange* ex, const bh_request* rq, bh_error* err, Body body) noexcept {
+  static bh_flow guarded(const bh_host* host, bh_exchange* ex, const bh_request* rq, bh_error* err,
+                         Body body) noexcept {
     try {
       return body();
     } catch (const Problem& p) {
@@ -468,7 +497,8 @@ struct Plugin::Step<Response (T::*)(const Request&)> {
     const bh_host* host = target.plugin->host().raw();
     return guarded(host, ex, rq, err, [&]() -> bh_flow {
       Response response = (static_cast<T*>(target.plugin)->*target.method)(Request(host, ex, rq));
-      if (std::move(response).send(host, ex) == BH_E_INVALID) return set_error(err, BH_E_INTERNAL, "the response's status is not 200-599");
+      if (std::move(response).send(host, ex) == BH_E_INVALID)
+        return set_error(err, BH_E_INTERNAL, "the response's status is not 200-599");
       return BH_DONE;
     });
   }
@@ -491,7 +521,8 @@ struct Plugin::Step<bh_flow (T::*)(const Request&)> {
   static bh_flow run(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err) {
     auto& target = *static_cast<Target<bh_flow (T::*)(const Request&)>*>(self);
     const bh_host* host = target.plugin->host().raw();
-    return guarded(host, ex, rq, err, [&] { return (static_cast<T*>(target.plugin)->*target.method)(Request(host, ex, rq)); });
+    return guarded(host, ex, rq, err,
+                   [&] { return (static_cast<T*>(target.plugin)->*target.method)(Request(host, ex, rq)); });
   }
 };
 
@@ -506,7 +537,9 @@ struct Manifest {
   uint32_t flags = 0;
 };
 
-constexpr bh_need service(std::string_view id, uint32_t version, bool optional = false) { return {to_str(id), version, optional ? 1u : 0u}; }
+constexpr bh_need service(std::string_view id, uint32_t version, bool optional = false) {
+  return {to_str(id), version, optional ? 1u : 0u};
+}
 
 // The C functions of one plugin class.
 template <typename T>
@@ -525,7 +558,9 @@ struct Boundary {
     }
   }
   static bh_status create(const bh_host* host, bh_str config, void** self, bh_error* err) {
-    return guarded(err, [&] { *self = static_cast<Plugin*>(std::make_unique<T>(Host(host), Json::parse(to_view(config))).release()); });
+    return guarded(err, [&] {
+      *self = static_cast<Plugin*>(std::make_unique<T>(Host(host), Json::parse(to_view(config))).release());
+    });
   }
   static Plugin& of(void* self) { return *static_cast<Plugin*>(self); }
   static bh_status start(void* self, bh_error* err) {
@@ -546,11 +581,34 @@ struct Boundary {
     guarded(nullptr, [&] { found = of(self).extension(to_view(id)); });
     return found;
   }
-  static constexpr bh_plugin describe(std::string_view id, std::string_view version, std::string_view summary, const Manifest& m) {
-    return {sizeof(bh_plugin), BH_ABI_MAJOR, BH_ABI_MINOR, m.flags, 0, to_str(id), to_str(version), to_str(summary), to_str(m.schema),
-            m.needs.data(), m.needs.size(), m.offers.data(), m.offers.size(), m.grants.data(), m.grants.size(),
-            m.after.data(), m.after.size(), m.before.data(), m.before.size(),
-            &create, &start, &configure, &quiesce, &stop, &destroy, &extension};
+  static constexpr bh_plugin describe(std::string_view id, std::string_view version, std::string_view summary,
+                                      const Manifest& m) {
+    return {sizeof(bh_plugin),
+            BH_ABI_MAJOR,
+            BH_ABI_MINOR,
+            m.flags,
+            0,
+            to_str(id),
+            to_str(version),
+            to_str(summary),
+            to_str(m.schema),
+            m.needs.data(),
+            m.needs.size(),
+            m.offers.data(),
+            m.offers.size(),
+            m.grants.data(),
+            m.grants.size(),
+            m.after.data(),
+            m.after.size(),
+            m.before.data(),
+            m.before.size(),
+            &create,
+            &start,
+            &configure,
+            &quiesce,
+            &stop,
+            &destroy,
+            &extension};
   }
 };
 
@@ -558,12 +616,12 @@ struct Boundary {
 
 // The one macro: exports class T as a plugin. After the summary may follow members of Manifest,
 // `.schema = ..., .grants = ...`.
-#define BULKHEAD_PLUGIN(T, id, version, summary, ...)                                                        \
-  BH_NOTE(BH_ABI_MINOR);                                                                                     \
-  extern "C" BH_EXPORT const bh_plugin* bh_plugin_v1(void) {                                                 \
-    static constexpr ::bulkhead::Manifest manifest{__VA_ARGS__};                                             \
+#define BULKHEAD_PLUGIN(T, id, version, summary, ...)                                                          \
+  BH_NOTE(BH_ABI_MINOR);                                                                                       \
+  extern "C" BH_EXPORT const bh_plugin* bh_plugin_v1(void) {                                                   \
+    static constexpr ::bulkhead::Manifest manifest{__VA_ARGS__};                                               \
     static constexpr bh_plugin descriptor = ::bulkhead::Boundary<T>::describe(id, version, summary, manifest); \
-    return &descriptor;                                                                                      \
+    return &descriptor;                                                                                        \
   }
 
 #endif  // BULKHEAD_PLUGIN_HPP

@@ -11,7 +11,7 @@
  * on anything but the session itself. `done` runs exactly once for what was
  * accepted, and never for what submit(), transact() or migrate() refused.
  *
- * SQL text: placeholders are `:name`, bound by order of appearance. Values never
+ * SQL text: placeholders are `:name`, each name once, bound by order of appearance. Values never
  * become text of a statement. Statements are prepared once per session and kept.
  */
 #ifndef BH_SERVICES_SQL_H

@@ -8,6 +8,7 @@
 #ifndef BULKHEAD_SERVICES_SQL_HPP
 #define BULKHEAD_SERVICES_SQL_HPP
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <span>
@@ -109,10 +110,16 @@ class SqlTransaction {
   bh_sql_session* session_;
 };
 
+// Its destructor waits for every `done` that is owed, so that callables may hold on to what
+// outlives this object. Destroy it in stop(): the provider ends what runs before.
 class Sql {
  public:
-  Sql() = default;
   explicit Sql(const Host& host) : service_(host.acquire<bh_sql>(BH_SQL_ID, BH_SQL_VERSION)) {}
+  Sql(const Sql&) = delete;
+  Sql& operator=(const Sql&) = delete;
+  ~Sql() {
+    for (size_t n = in_flight_->load(); n != 0; n = in_flight_->load()) in_flight_->wait(n);
+  }
 
   int32_t dialect() const { return service_->dialect; }
 
@@ -120,17 +127,21 @@ class Sql {
   template <typename Row, typename Done>
   void submit(const SqlQuery& query, Row row, Done done) const {
     struct Pending {
+      Flight flight;
       Row row;
       Done done;
     };
-    auto pending = std::make_unique<Pending>(Pending{std::move(row), std::move(done)});
+    auto pending = std::make_unique<Pending>(Pending{Flight(in_flight_), std::move(row), std::move(done)});
     bh_sql_query q = query.raw();
-    q.row = [](void* arg, const bh_value* cells, size_t n) { return detail::call_row<Row>(&static_cast<Pending*>(arg)->row, cells, n); };
+    q.row = [](void* arg, const bh_value* cells, size_t n) {
+      return detail::call_row<Row>(&static_cast<Pending*>(arg)->row, cells, n);
+    };
     q.done = [](void* arg, const bh_sql_result* result) { finish<Pending>(arg, *result); };
     q.arg = pending.get();
     bh_error err{};
     err.size = sizeof err;
-    if (const bh_status status = service_->submit(service_.self(), &q, &err); status != BH_OK) throw Failure(status, err.message);
+    if (const bh_status status = service_->submit(service_.self(), &q, &err); status != BH_OK)
+      throw Failure(status, err.message);
     static_cast<void>(pending.release());  // finish() owns it
   }
 
@@ -138,11 +149,13 @@ class Sql {
   template <typename Run, typename Done>
   void transact(uint64_t deadline_ns, bh_exchange* ex, Run run, Done done) const {
     struct Pending {
+      Flight flight;
       const bh_sql* api;
       Run run;
       Done done;
     };
-    auto pending = std::make_unique<Pending>(Pending{service_.operator->(), std::move(run), std::move(done)});
+    auto pending =
+        std::make_unique<Pending>(Pending{Flight(in_flight_), service_.operator->(), std::move(run), std::move(done)});
     bh_sql_transaction t{};
     t.size = sizeof t;
     t.deadline_ns = deadline_ns;
@@ -160,7 +173,8 @@ class Sql {
     t.arg = pending.get();
     bh_error err{};
     err.size = sizeof err;
-    if (const bh_status status = service_->transact(service_.self(), &t, &err); status != BH_OK) throw Failure(status, err.message);
+    if (const bh_status status = service_->transact(service_.self(), &t, &err); status != BH_OK)
+      throw Failure(status, err.message);
     static_cast<void>(pending.release());
   }
 
@@ -168,9 +182,10 @@ class Sql {
   template <typename Done>
   void migrate(std::string_view owner, std::span<const bh_sql_migration> list, Done done) const {
     struct Pending {
+      Flight flight;
       Done done;
     };
-    auto pending = std::make_unique<Pending>(Pending{std::move(done)});
+    auto pending = std::make_unique<Pending>(Pending{Flight(in_flight_), std::move(done)});
     bh_sql_migrations m{};
     m.size = sizeof m;
     m.owner = to_str(owner);
@@ -180,7 +195,8 @@ class Sql {
     m.arg = pending.get();
     bh_error err{};
     err.size = sizeof err;
-    if (const bh_status status = service_->migrate(service_.self(), &m, &err); status != BH_OK) throw Failure(status, err.message);
+    if (const bh_status status = service_->migrate(service_.self(), &m, &err); status != BH_OK)
+      throw Failure(status, err.message);
     static_cast<void>(pending.release());
   }
 
@@ -199,6 +215,21 @@ class Sql {
   }
 
  private:
+  using Counter = std::atomic<size_t>;
+  // Counts one piece of work until it is over; first member, so that it goes last.
+  class Flight {
+   public:
+    explicit Flight(std::shared_ptr<Counter> counter) : counter_(std::move(counter)) { counter_->fetch_add(1); }
+    Flight(Flight&& other) noexcept : counter_(std::move(other.counter_)) {}
+    Flight& operator=(Flight&&) = delete;
+    ~Flight() {
+      if (counter_ && counter_->fetch_sub(1) == 1) counter_->notify_all();
+    }
+
+   private:
+    std::shared_ptr<Counter> counter_;
+  };
+
   template <typename Pending>
   static void finish(void* arg, const bh_sql_result& result) noexcept {
     const std::unique_ptr<Pending> pending(static_cast<Pending*>(arg));
@@ -209,6 +240,7 @@ class Sql {
   }
 
   Service<bh_sql> service_;
+  std::shared_ptr<Counter> in_flight_ = std::make_shared<Counter>(0);
 };
 
 }  // namespace bulkhead

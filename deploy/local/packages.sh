@@ -1,0 +1,32 @@
+# Debian 12 packages, and how they are installed. Sourced by deploy/local/run and tests/run.
+# shellcheck shell=bash
+
+BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost-dev libboost-filesystem-dev libsoci-dev libpq-dev
+  libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev)
+export BUILD_PACKAGES
+
+# Installs those that are missing, and says so before it does.
+install_packages() {
+  local missing=() name
+  for name in "$@"; do
+    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  echo "Installing from Debian: ${missing[*]}"
+  local sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "Run this as root, or install sudo." >&2; return 1; }
+    sudo=(sudo)
+  fi
+  "${sudo[@]}" apt-get update -q >/dev/null
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# build PRESET [cmake options]: configures where needed and builds.
+build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" "$@" >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; return 1; }
+  rm -f "build-$preset.log"
+  cmake --build --preset "$preset" -- --quiet
+}

@@ -1,0 +1,185 @@
+"""What the database plugin does when the database is not there, goes away, or is shared."""
+
+import json
+import threading
+import time
+import uuid
+
+import pytest
+
+from conftest import titanic_config
+from support.servers import ROOT, Postgres, free_port, wait_until
+from test_people import BRAUND, NEW
+
+
+@pytest.fixture
+def own_postgres():
+    """A server of its own, for tests that stop it."""
+    server = Postgres()
+    yield server
+    server.close()
+
+
+def test_down_at_start_then_it_comes(hosts, own_postgres):
+    url = own_postgres.create("late")
+    own_postgres.stop()
+    host = hosts(titanic_config(url))
+    assert host.get("/health/live").status == 200
+    ready = host.get("/health/ready")
+    assert ready.status == 503 and ready.json["plugins"]["database"]["state"] in ("starting", "failed")
+    wait_until(lambda: "refused" in host.get("/health/ready").json["plugins"]["database"].get("why", ""), what="the reason in readiness")
+    refused = host.get("/people")
+    assert refused.status == 503 and refused.headers["retry-after"] == "1"
+    own_postgres.start()
+    host.wait_ready()
+    assert len(host.get("/people").json) == 100
+
+
+def test_killed_under_load_loses_no_acknowledged_write(hosts, own_postgres):
+    host = hosts(titanic_config(own_postgres.create("load"))).wait_ready()
+    acknowledged, statuses, stop = [], set(), threading.Event()
+
+    def write(worker):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            started = time.monotonic()
+            answer = host.request("POST", "/people", {**NEW, "name": f"{worker}-{number}"})
+            assert time.monotonic() - started < 60, "no request hangs"
+            statuses.add(answer.status)
+            if answer.status == 201:
+                acknowledged.append(answer.json["uuid"])
+            elif answer.status == 503:
+                assert answer.headers["retry-after"]
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(acknowledged) > 50, what="load")
+    own_postgres.kill()
+    wait_until(lambda: 503 in statuses, what="the first 503")
+    assert host.get("/health/live").status == 200
+    own_postgres.start()
+    before = len(acknowledged)
+    wait_until(lambda: len(acknowledged) > before + 50, what="recovery")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses <= {201, 503}
+    rows = set(own_postgres.sql("select uuid from people", "load").split())
+    assert set(acknowledged) <= rows
+    host.wait_ready()
+
+
+def test_reads_survive_a_restart(hosts, own_postgres):
+    host = hosts(titanic_config(own_postgres.create("restart"))).wait_ready()
+    own_postgres.stop()
+    own_postgres.start()
+    # Every session finds its connection broken; the read is tried again on a new one.
+    for _ in range(30):
+        assert host.get(f"/people/{BRAUND['uuid']}").status in (200, 503)
+    wait_until(lambda: all(host.get(f"/people/{BRAUND['uuid']}").status == 200 for _ in range(20)), what="all sessions to heal")
+
+
+def test_two_hosts_start_at_once(hosts, database):
+    first = hosts(titanic_config(database), start=False)
+    second = hosts(titanic_config(database), start=False)
+    first.start(wait=False)
+    second.start(wait=False)
+    for host in (first, second):
+        wait_until(host.answers)
+        host.wait_ready()
+        assert len(host.get("/people?limit=1000").json) == 891
+    path = first.request("POST", "/people", NEW).headers["location"]
+    assert second.get(path).status == 200
+
+
+def test_data_survives_a_restart_of_the_host(hosts, database):
+    host = hosts(titanic_config(database)).wait_ready()
+    path = host.request("POST", "/people", NEW).headers["location"]
+    host.request("DELETE", f"/people/{BRAUND['uuid']}")
+    assert host.stop() == 0
+    host.start()
+    host.wait_ready()
+    assert host.get(path).status == 200
+    assert len(host.get("/people?limit=1000").json) == 891, "890 shipped ones and the new one: nothing is loaded twice"
+    assert host.get(f"/people/{BRAUND['uuid']}").status == 404
+
+
+def test_a_stuck_statement_is_cancelled(hosts, postgres):
+    name = f"stuck{uuid.uuid4().hex[:8]}"
+    config = titanic_config(postgres.create(name)).replace('" }', '", statement_timeout_ms: 300 }', 1)
+    host = hosts(config).wait_ready()
+    holder = threading.Thread(target=lambda: postgres.sql(f"begin; select 1 from people where uuid = '{BRAUND['uuid']}' for update; select pg_sleep(3); commit", name))
+    holder.start()
+    wait_until(lambda: postgres.sql("select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()") != "0")
+    answer = host.request("PATCH", f"/people/{BRAUND['uuid']}", {"age": 1})
+    assert answer.status == 504
+    holder.join()
+    assert host.request("PATCH", f"/people/{BRAUND['uuid']}", {"age": 1}).status == 200
+
+
+def test_pool_sizes(hosts, postgres):
+    name = f"pool{uuid.uuid4().hex[:8]}"
+    hosts(titanic_config(postgres.create(name))).wait_ready()
+    count = lambda: int(postgres.sql(f"select count(*) from pg_stat_activity where datname = '{name}' and application_name = 'titanic-api'"))
+    wait_until(lambda: count() == 10, what="the ten sessions of the default pool")
+
+
+def test_a_password_with_every_odd_character(hosts, own_postgres):
+    password = "p w'\\:=%$#@/?&é"
+    own_postgres.sql(f"create role odd login superuser password '{password.replace(chr(39), chr(39) * 2)}'")
+    own_postgres.create("secret")
+    hba = own_postgres.data / "pg_hba.conf"
+    hba.write_text("host all odd 127.0.0.1/32 scram-sha-256\n" + hba.read_text())
+    own_postgres.sql("select pg_reload_conf()")
+    from urllib.parse import quote
+
+    url = f"postgresql://odd:{quote(password, safe='')}@127.0.0.1:{own_postgres.port}/secret"
+    host = hosts(titanic_config("${DATABASE_URL}"), environment={"DATABASE_URL": url}).wait_ready()
+    assert host.get("/people?limit=1").status == 200
+    wrong = hosts(titanic_config(url.replace("%C3%A9", "e")))
+    wait_until(lambda: "password authentication failed" in wrong.get("/health/ready").json["plugins"]["database"].get("why", ""))
+    for text in (host.log(), wrong.log(), wrong.get("/health/ready").body.decode(), wrong.request("GET", "/_host/plugins", admin=True).body.decode()):
+        assert quote(password, safe="") not in text and password not in text and "p%20w" not in text
+
+
+def test_nobody_listens_there(hosts):
+    host = hosts(titanic_config(f"postgresql://u@127.0.0.1:{free_port()}/x"))
+    assert host.request("POST", "/people", NEW).status == 503
+    assert host.get("/health/live").json == {"status": "alive", "service": "titanic-api"}
+
+
+def test_a_schema_newer_than_the_program_is_left_alone(hosts, postgres):
+    name = f"newer{uuid.uuid4().hex[:8]}"
+    url = postgres.create(name)
+    hosts(titanic_config(url)).wait_ready().stop()
+    postgres.sql("insert into bulkhead_migrations (owner, version, name) values ('people', 99, 'future')", name)
+    host = hosts(titanic_config(url))
+    wait_until(lambda: "newer than this program" in json.dumps(host.get("/health/ready").json), what="the reason")
+    assert host.get("/health/ready").status == 503
+
+
+def test_commands(hosts, database, tmp_path):
+    import subprocess
+
+    from support.servers import BULKHEAD
+
+    host = hosts(titanic_config(database, seed=False), start=False)
+    run = lambda *words: subprocess.run([str(BULKHEAD), "run", "-c", str(host.config), *words], cwd=ROOT, capture_output=True, text=True)
+    migrated = run("database", "migrate")
+    assert migrated.returncode == 0 and "people 1 people: applied" in migrated.stdout, migrated.stderr
+    imported = run("people", "import", str(ROOT / "plugins/people/data/titanic891.csv"))
+    assert imported.returncode == 0 and "imported 891, 0 were there already" in imported.stdout, imported.stderr
+    assert "imported 0, 891" in run("people", "import", str(ROOT / "plugins/people/data/titanic891.csv")).stdout
+    assert "imported 887" in run("people", "import", str(ROOT / "tests/data/titanic887.csv")).stdout
+    bad = tmp_path / "bad.csv"
+    bad.write_text("Survived,Pclass,Name,Sex,Age,SibSp,Parch,Fare\n0,3,A,male,1,0,0,1\n0,9,B,male,1,0,0,1\n")
+    refused = run("people", "import", str(bad))
+    assert refused.returncode == 1 and "line 3: passengerClass" in refused.stderr
+    unknown = run("people", "imprt")
+    assert unknown.returncode == 2 and "did you mean 'import'" in unknown.stderr
+    assert run("peple", "import").returncode == 2
+    host.start()
+    host.wait_ready()
+    assert len(host.get("/people?limit=1000").json) == 1000

@@ -1,0 +1,262 @@
+"""Servers the tests start on free loopback ports and stop by pid."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRESET = os.environ.get("BULKHEAD_PRESET", "release")
+BUILD = ROOT / "build" / PRESET
+BULKHEAD = BUILD / "bin" / "bulkhead"
+CONTRACT = BUILD / "lib" / "contract"
+POSTGRES_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+# A sanitized build takes longer to start and to answer: bounds are for liveness, not for speed.
+PATIENCE = 30 if PRESET == "release" else 90
+
+
+def free_port():
+    """Below the ephemeral range, so that no outgoing connection takes it first."""
+    while True:
+        port = random.randint(12000, 31999)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def wait_until(condition, seconds=PATIENCE, what="the condition"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true in {seconds} s")
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers}
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Host:
+    """One bulkhead process. `config` is YAML text; {port} and {admin} are filled in."""
+
+    def __init__(self, config, folder, environment=None, start=True):
+        self.port, self.admin = free_port(), free_port()
+        self.folder = pathlib.Path(folder)
+        self.config = self.folder / f"host-{self.port}.yaml"
+        self.config.write_text(config.replace("{port}", str(self.port)).replace("{admin}", str(self.admin)))
+        self.log_path = self.folder / f"host-{self.port}.log"
+        self.environment = {**os.environ, **(environment or {})}
+        self.process = None
+        if start:
+            self.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, wait=True):
+        self.log_file = open(self.log_path, "ab")
+        self.process = subprocess.Popen(
+            [str(BULKHEAD), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
+        )
+        if wait:
+            wait_until(self.answers, what="the host's first answer")
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the host ended with {self.process.returncode}:\n{self.log()}")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self, expect=0):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=PATIENCE)
+        self.process = None
+        self.log_file.close()
+        assert "Sanitizer" not in self.log(), self.log()
+        if expect is not None:
+            assert status == expect, f"exit status {status}:\n{self.log()}"
+        return status
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def log_lines(self):
+        lines = []
+        for line in self.log().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                pass
+        return lines
+
+    def request(self, method, path, body=None, headers=None, admin=False, timeout=PATIENCE):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            headers = {"content-type": "application/json", **(headers or {})}
+        if isinstance(body, str):
+            body = body.encode()
+        url = f"http://127.0.0.1:{self.admin if admin else self.port}{path}"
+        request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.getheaders(), answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers.items(), error.read())
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def ready(self):
+        return self.get("/health/ready").status == 200
+
+    def wait_ready(self):
+        wait_until(self.ready, what="readiness")
+        return self
+
+    def resources(self):
+        """Descriptors, threads, resident KiB."""
+        base = pathlib.Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (base / "status").read_text().splitlines())
+        return len(list((base / "fd").iterdir())), int(status["Threads"]), int(status["VmRSS"].split()[0])
+
+
+class Raw:
+    """A socket, for what an HTTP client would not send."""
+
+    def __init__(self, port, timeout=PATIENCE):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        return self
+
+    def _more(self):
+        data = self.socket.recv(65536)
+        self.buffer += data
+        return bool(data)
+
+    def answer(self, head=False):
+        """The next answer; None where the connection ended instead."""
+        while b"\r\n\r\n" not in self.buffer:
+            try:
+                if not self._more():
+                    return None
+            except ConnectionResetError:
+                return None
+        block, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        first, *lines = block.decode("latin-1").split("\r\n")
+        status = int(first.split()[1])
+        headers = [tuple(line.split(": ", 1)) for line in lines]
+        if status == 100:
+            return Answer(100, headers, b"")
+        length = 0 if head else int(dict(headers).get("content-length", 0))
+        while len(self.buffer) < length:
+            if not self._more():
+                raise AssertionError("the connection ended inside a body")
+        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        return Answer(status, headers, body)
+
+    def ended(self):
+        """True where the server closed and nothing more came."""
+        if self.buffer:
+            return False
+        try:
+            return not self._more()
+        except ConnectionResetError:
+            return True
+
+
+def as_postgres(*command):
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+class Postgres:
+    """A private PostgreSQL 15."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-pg-", dir="/tmp"))
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres")
+        self.data = self.folder / "data"
+        self.port = free_port()
+        self._run("initdb", "-D", self.data, "-U", "titanic", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+        self.start()
+
+    def _run(self, program, *arguments, check=True):
+        return subprocess.run(
+            as_postgres(str(POSTGRES_BIN / program), *map(str, arguments)), cwd="/tmp", check=check, capture_output=True, text=True
+        )
+
+    def start(self):
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{self.folder}' -c max_connections=200"
+        subprocess.run(
+            as_postgres(str(POSTGRES_BIN / "pg_ctl"), "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start"),
+            cwd="/tmp", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self, mode="fast"):
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop", check=False)
+
+    def kill(self):
+        """As if the machine had gone: SIGKILL to every process of the server."""
+        pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+        for each in [pid, *map(int, children)]:
+            try:
+                os.kill(each, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what="the server's end")
+
+    def sql(self, text, database="postgres"):
+        return subprocess.run(
+            [str(POSTGRES_BIN / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "titanic", "-d", database, "-Atqc", text],
+            check=True, capture_output=True, text=True,
+        ).stdout.strip()
+
+    def create(self, name):
+        self.sql(f'create database "{name}"')
+        return self.url(name)
+
+    def url(self, name):
+        return f"postgresql://titanic@127.0.0.1:{self.port}/{name}"
+
+    def close(self):
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,251 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "bulkhead/services/sql.hpp"
+#include "bulkhead/testing.hpp"
+#include "migrations.hpp"
+#include "session.hpp"
+#include "url.hpp"
+
+using namespace database;
+using bulkhead::sql_int;
+using bulkhead::sql_null;
+using bulkhead::sql_real;
+using bulkhead::sql_text;
+using bulkhead::SqlQuery;
+
+namespace {
+
+std::string keyword(const Url& url, std::string_view name) {
+  for (const auto& [key, value] : url.keywords)
+    if (key == name) return value;
+  return "";
+}
+
+struct File {
+  std::string path =
+      testing::TempDir() + "/bulkhead-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".db";
+  ~File() {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path + suffix);
+  }
+  static inline int counter = 0;
+};
+
+SessionSettings settings_for(const File& file) {
+  SessionSettings settings;
+  EXPECT_EQ(parse_url("sqlite:///" + file.path, &settings.url), "");
+  return settings;
+}
+
+}  // namespace
+
+TEST(Url, Postgresql) {
+  Url url;
+  ASSERT_EQ(parse_url("postgresql://us%40er:p%20w%27%5C%3A@db.example:5433/titanic?sslmode=require", &url), "");
+  EXPECT_EQ(url.dialect, Dialect::kPostgresql);
+  EXPECT_EQ(keyword(url, "user"), "us@er");
+  EXPECT_EQ(url.password, "p w'\\:");
+  EXPECT_EQ(keyword(url, "host"), "db.example");
+  EXPECT_EQ(keyword(url, "port"), "5433");
+  EXPECT_EQ(keyword(url, "sslmode"), "require");
+  EXPECT_EQ(url.display.find("p%20w"), std::string::npos) << "no password in what is shown";
+  ASSERT_EQ(parse_url("postgres://[::1]:5432/x", &url), "");
+  EXPECT_EQ(keyword(url, "host"), "::1");
+  ASSERT_EQ(parse_url("postgresql://u@/x?host=%2Fvar%2Frun", &url), "");
+  EXPECT_EQ(keyword(url, "host"), "/var/run");
+}
+
+TEST(Url, Sqlite) {
+  Url url;
+  ASSERT_EQ(parse_url("sqlite:///var/titanic.db", &url), "");
+  EXPECT_EQ(url.path, "var/titanic.db");
+  ASSERT_EQ(parse_url("sqlite:////abs/x.db", &url), "");
+  EXPECT_EQ(url.path, "/abs/x.db");
+}
+
+TEST(Url, RefusesAndNeverShowsThePassword) {
+  Url url;
+  for (const char* bad :
+       {"", "mysql://x/y", "postgresql://", "postgresql://u:secret@h", "postgresql://u:secret@h:port/x",
+        "postgresql://u:secret@h/x?sslmod=a", "postgresql://u:secret%zz@h/x", "postgresql://u:secret@h/a%20b",
+        "sqlite:///", "sqlite://x", "postgresql://u:secret@h/x?options=-c"}) {
+    const std::string wrong = parse_url(bad, &url);
+    EXPECT_NE(wrong, "") << bad;
+    EXPECT_EQ(wrong.find("secret"), std::string::npos) << wrong;
+  }
+}
+
+TEST(Session, BindsAndReadsEveryKind) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  ASSERT_EQ(session.script("create table t (i integer, r real, b integer, s text); create table u (x)").status, BH_OK);
+  const bh_value values[] = {sql_int(9007199254740993), sql_real(0.1), bulkhead::sql_bool(true), sql_text("ä ' \" :x")};
+  for (int i = 0; i < 3; ++i)
+    ASSERT_EQ(
+        session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = values}.raw()).affected, 1);
+  const bh_value nulls[] = {sql_null(), sql_null(), sql_null(), sql_null()};
+  ASSERT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = nulls}.raw()).status,
+            BH_OK);
+  const int32_t kinds[] = {BH_INT, BH_REAL, BH_BOOL, BH_TEXT};
+  std::vector<std::string> rows;
+  bh_sql_query query = SqlQuery{.sql = "select i, r, b, s from t order by rowid", .columns = kinds}.raw();
+  query.row = [](void* arg, const bh_value* c, size_t n) -> bh_status {
+    EXPECT_EQ(n, 4u);
+    static_cast<std::vector<std::string>*>(arg)->push_back(
+        c[0].kind == BH_NULL ? "null"
+                             : std::to_string(c[0].as.i) + " " + std::to_string(c[1].as.r) + " " +
+                                   std::string(bulkhead::to_view(c[3].as.s)));
+    return BH_OK;
+  };
+  query.arg = &rows;
+  EXPECT_EQ(session.execute(query).rows, 4u);
+  EXPECT_EQ(rows[0], "9007199254740993 0.100000 ä ' \" :x");
+  EXPECT_EQ(rows[3], "null");
+}
+
+TEST(Session, ErrorsAreClassifiedAndSurvived) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  ASSERT_EQ(session.script("create table t (x integer primary key)").status, BH_OK);
+  const bh_value one = sql_int(1), nul = sql_text(std::string_view("a\0b", 3));
+  const SqlQuery insert{.sql = "insert into t values (:x)", .values = {&one, 1}};
+  EXPECT_EQ(session.execute(insert.raw()).status, BH_OK);
+  EXPECT_EQ(session.execute(insert.raw()).status, BH_E_CONFLICT);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&nul, 1}}.raw()).status,
+            BH_E_INVALID);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "selec"}.raw()).status, BH_E_INTERNAL);
+  const bh_value two = sql_int(2);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&two, 1}}.raw()).status, BH_OK);
+}
+
+TEST(Session, StatementTimeoutEndsARunawayQuery) {
+  const File file;
+  SessionSettings settings = settings_for(file);
+  settings.statement_timeout_ms = 100;
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  const int32_t kind = BH_INT;
+  const Outcome outcome = session.execute(SqlQuery{
+      .sql = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
+      .columns = {&kind, 1}}.raw());
+  EXPECT_EQ(outcome.status, BH_E_TIMEOUT) << outcome.message;
+}
+
+TEST(Session, ManyStatementsStayWithinTheCache) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  const int32_t kind = BH_INT;
+  for (int i = 0; i < 600; ++i) {
+    const std::string sql = "select " + std::to_string(i % 300);
+    ASSERT_EQ(session.execute(SqlQuery{.sql = sql, .columns = {&kind, 1}}.raw()).rows, 1u);
+  }
+}
+
+TEST(Migrations, NumberedAppliedOnceAlsoByTwoAtOnce) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  const bh_sql_migration list[] = {{1, 0, BH_LIT("one"), BH_LIT("create table a (x)")},
+                                   {2, 0, BH_LIT("two"), BH_LIT("insert into a values (1); insert into a values (2)")}};
+  bh_sql_migrations m{};
+  m.size = sizeof m;
+  m.owner = BH_LIT("test");
+  m.list = list;
+  m.count = 2;
+  Migrations migrations;
+  ASSERT_EQ(migrations.add(m), "");
+  EXPECT_NE(migrations.add(m), "") << "an owner registers once";
+  const auto apply = [&] {
+    Session session(settings);
+    EXPECT_EQ(session.connect().status, BH_OK);
+    return Migrations::apply(session, Dialect::kSqlite, migrations.sets()[0]).status;
+  };
+  std::vector<std::future<bh_status>> hosts;
+  for (int i = 0; i < 4; ++i) hosts.push_back(std::async(std::launch::async, apply));
+  for (auto& host : hosts) EXPECT_EQ(host.get(), BH_OK);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  const int32_t kind = BH_INT;
+  int64_t rows = 0;
+  bh_sql_query count = SqlQuery{.sql = "select count(*) from a", .columns = {&kind, 1}}.raw();
+  count.row = [](void* arg, const bh_value* c, size_t) -> bh_status {
+    *static_cast<int64_t*>(arg) = c[0].as.i;
+    return BH_OK;
+  };
+  count.arg = &rows;
+  session.execute(count);
+  EXPECT_EQ(rows, 2);
+}
+
+TEST(Migrations, GapsAndDefectsAreNamed) {
+  const bh_sql_migration gap[] = {{2, 0, BH_LIT("two"), BH_LIT("select 1")}};
+  bh_sql_migrations m{};
+  m.size = sizeof m;
+  m.owner = BH_LIT("test");
+  m.list = gap;
+  m.count = 1;
+  Migrations migrations;
+  EXPECT_NE(migrations.add(m), "");
+  const bh_sql_migration broken[] = {{1, 0, BH_LIT("broken"), BH_LIT("create tabel x")}};
+  m.list = broken;
+  ASSERT_EQ(migrations.add(m), "");
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  const Outcome outcome = Migrations::apply(session, Dialect::kSqlite, migrations.sets()[0]);
+  EXPECT_EQ(outcome.status, BH_E_INTERNAL);
+  EXPECT_NE(outcome.message.find("migration 1 (broken) of test"), std::string::npos) << outcome.message;
+}
+
+// The plugin through the fake host: readiness, refusals, metrics.
+TEST(Plugin, ServesAndStops) {
+  const File file;
+  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  host.create({{"url", "sqlite:///" + file.path},
+               {"pool", bulkhead::Json::object()},
+               {"queue", 16},
+               {"wait_timeout_ms", 5000},
+               {"statement_timeout_ms", 5000},
+               {"connect_timeout_s", 1},
+               {"service", "test"}});
+  const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
+  EXPECT_EQ(api->dialect, BH_SQL_SQLITE);
+  std::promise<bh_status> promise;
+  bh_sql_query query = SqlQuery{.sql = "select 1"}.raw();
+  query.done = [](void* arg, const bh_sql_result* r) {
+    static_cast<std::promise<bh_status>*>(arg)->set_value(r->status);
+  };
+  query.arg = &promise;
+  bh_error err{};
+  err.size = sizeof err;
+  auto* plugin = host.self();
+  EXPECT_EQ(api->submit(plugin, &query, &err), BH_E_UNAVAILABLE) << "not started";
+  host.start();
+  for (int i = 0; i < 5000; ++i) {
+    if (api->submit(plugin, &query, &err) == BH_OK) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(promise.get_future().get(), BH_OK);
+  host.stop();
+  EXPECT_TRUE(std::any_of(host.records.begin(), host.records.end(), [](const auto& r) {
+    return r.metric == "db_query_latency_seconds" && r.labels[0] == "select";
+  }));
+  EXPECT_TRUE(std::any_of(host.records.begin(), host.records.end(), [](const auto& r) {
+    return r.metric == "db_pool_size" && r.labels[0] == "test" && r.value > 0;
+  }));
+}
+
+TEST(Plugin, RefusesABadUrl) {
+  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  EXPECT_THROW(host.create({{"url", "mysql://x"}, {"pool", bulkhead::Json::object()}}), std::runtime_error);
+}

@@ -1,0 +1,108 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <latch>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "core/runtime/executor.hpp"
+#include "core/runtime/timers.hpp"
+#include "core/telemetry/log.hpp"
+
+using namespace bulkhead;
+using namespace std::chrono_literals;
+
+TEST(Executor, RefusesWhenFullAndRunsWhatIsQueuedOnStop) {
+  runtime::Executor executor(1, 4);
+  std::latch started(1), go(1);
+  struct Shared {
+    std::latch *started, *go;
+    std::atomic<int> ran{0};
+  } shared{&started, &go};
+  const runtime::Task blocker{[](const runtime::Task& t) {
+                                auto& s = *static_cast<Shared*>(t.a);
+                                s.started->count_down();
+                                s.go->wait();
+                              },
+                              &shared};
+  const runtime::Task counter{[](const runtime::Task& t) { ++static_cast<Shared*>(t.a)->ran; }, &shared};
+  ASSERT_TRUE(executor.submit(blocker));
+  started.wait();
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(executor.submit(counter));
+  EXPECT_FALSE(executor.submit(counter));
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(executor.submit(counter, true)) << "forced work passes the bound";
+  EXPECT_EQ(executor.queued(), 44u);
+  go.count_down();
+  executor.stop();
+  EXPECT_EQ(shared.ran, 44);
+  EXPECT_FALSE(executor.submit(counter));
+}
+
+TEST(Timers, OnceAndPeriodic) {
+  runtime::Timers timers;
+  std::atomic<int> once{0}, often{0};
+  timers.start(1, 0, [&] { ++once; });
+  const uint64_t id = timers.start(1, 1, [&] { ++often; });
+  for (int i = 0; i < 5000 && often < 5; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_GE(often, 5);
+  EXPECT_EQ(once, 1);
+  EXPECT_TRUE(timers.cancel(id));
+  const int after = often;
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(often, after);
+  EXPECT_FALSE(timers.cancel(id));
+}
+
+TEST(Timers, CancelWaitsForTheCallback) {
+  runtime::Timers timers;
+  std::latch inside(1);
+  std::atomic<bool> finished{false};
+  const uint64_t id = timers.start(0, 0, [&] {
+    inside.count_down();
+    std::this_thread::sleep_for(50ms);
+    finished = true;
+  });
+  inside.wait();
+  timers.cancel(id);
+  EXPECT_TRUE(finished);
+}
+
+TEST(Timers, CancelFromInsideReturns) {
+  runtime::Timers timers;
+  std::atomic<uint64_t> id{0};
+  std::atomic<int> ran{0};
+  id = timers.start(20, 1, [&] {
+    ++ran;
+    timers.cancel(id);
+  });
+  for (int i = 0; i < 5000 && ran == 0; ++i) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(ran, 1);
+}
+
+TEST(Log, LinesAreJsonWhateverTheBytes) {
+  const std::string path = testing::TempDir() + "/log-" + std::to_string(::getpid());
+  {
+    telemetry::LogSettings settings;
+    settings.file = path;
+    settings.service = "test";
+    telemetry::Log log(settings);
+    log.write(telemetry::Level::kInfo, "quote \" newline \n bad \xff", {{"key", "value\t"}});
+    log.write(telemetry::Level::kDebug, "not enabled");
+    log.set_level(telemetry::Level::kDebug);
+    log.write(telemetry::Level::kDebug, "enabled");
+    EXPECT_TRUE(log.reopen());
+  }
+  std::ifstream in(path);
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["key"], "value\t");
+  EXPECT_EQ(lines[0]["service"], "test");
+  EXPECT_EQ(lines[1]["message"], "enabled");
+  std::remove(path.c_str());
+}
