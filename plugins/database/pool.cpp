@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000};
+constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kOverdue{3};
 enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction };
 
 bh_sql_result result_of(const Outcome& outcome) {
@@ -42,7 +42,10 @@ void Pool::Job::done(const Outcome& outcome) const {
     query.done(query.arg, &result);
 }
 
-Pool::Pool(const bulkhead::Host& host, PoolSettings settings) : host_(host), settings_(std::move(settings)) {
+Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
+    : host_(host),
+      settings_(std::move(settings)),
+      busy_enough_(std::max<size_t>(4, 2 * std::thread::hardware_concurrency())) {
   const bool sqlite = settings_.session.url.dialect == Dialect::kSqlite;
   lanes_ = std::vector<Lane>(sqlite ? 2 : 1);
   lanes_[0].min = lanes_[0].max = 1;
@@ -121,15 +124,33 @@ bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
   if (lane.waiting.size() >= settings_.queue)
     return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
   lane.waiting.push_back(std::move(job));
-  if (!lane.idle.empty()) {
-    Worker* worker = lane.idle.back();
-    lane.idle.pop_back();
-    worker->signalled = true;
-    worker->wake.notify_one();
-  } else if (lane.running < lane.max && lane.connecting == 0) {
-    spawn(lane);
-  }
+  dispatch(lane);
   return BH_OK;
+}
+
+void Pool::wake(Lane& lane) {
+  Worker* worker = lane.idle.back();
+  lane.idle.pop_back();
+  ++lane.awake;
+  worker->signalled = true;
+  worker->wake.notify_one();
+}
+
+bool Pool::overdue(const Lane& lane) const {
+  return host_.now_ns() - lane.waiting.front()->queued_ns > static_cast<uint64_t>(kOverdue.count()) * 1'000'000;
+}
+
+// Somebody for the job that has just come: a worker, or one who sees to it that it does not wait for long.
+void Pool::dispatch(Lane& lane) {
+  const bool enough = lane.awake >= busy_enough_;
+  if (lane.idle.empty()) {
+    if (lane.running < lane.max && lane.connecting == 0 && (!enough || overdue(lane))) spawn(lane);
+  } else if (!enough) {
+    wake(lane);
+  } else if (!lane.standby) {
+    lane.standby = lane.idle.back()->stands_by = true;
+    wake(lane);
+  }
 }
 
 bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
@@ -166,11 +187,7 @@ bh_status Pool::migrate(const bh_sql_migrations& migrations, bh_error* err) {
   if (!BH_HAS(&migrations, arg)) return set_error(err, BH_E_INVALID, "the migrations' size is not set");
   const std::lock_guard lock(mutex_);
   if (const std::string wrong = migrations_.add(migrations); !wrong.empty()) return set_error(err, BH_E_INVALID, wrong);
-  for (Worker* worker : lanes_[0].idle) {  // connected already: one of them does it
-    worker->signalled = true;
-    worker->wake.notify_one();
-  }
-  lanes_[0].idle.clear();
+  while (!lanes_[0].idle.empty()) wake(lanes_[0]);  // connected already: one of them does it
   return BH_OK;
 }
 
@@ -210,12 +227,14 @@ void Pool::spawn(Lane& lane) {
 // Connects with back-off. False when stopping. `lock` is held on entry and exit.
 bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock) {
   milliseconds pause = kFirstRetry;
+  --lane.awake;
   while (!stopping_) {
     lock.unlock();
     const Outcome outcome = worker.session.connect();
     lock.lock();
     if (outcome.status == BH_OK) {
       ++connected_;
+      ++lane.awake;
       tell_health();
       return true;
     }
@@ -223,12 +242,13 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
     tell_health();
     if (connected_ != 0 && lane.running > lane.min) {  // the server takes no more sessions
       leave(lane, worker);
-      return false;
+      break;
     }
     worker.signalled = false;
     worker.wake.wait_for(lock, pause, [this] { return stopping_; });
     pause = std::min(pause * 2, kLastRetry);
   }
+  ++lane.awake;
   return false;
 }
 
@@ -241,6 +261,7 @@ void Pool::leave(Lane& lane, Worker& worker) {
 void Pool::work(Lane& lane, Worker& worker) {
   std::unique_lock lock(mutex_);
   milliseconds idle{0};
+  ++lane.awake;
   const bool first = connect(lane, worker, lock);
   --lane.connecting;
   bool go_on = first;
@@ -250,7 +271,14 @@ void Pool::work(Lane& lane, Worker& worker) {
       go_on = connect(lane, worker, lock);
       continue;
     }
-    if (!lane.waiting.empty() && !migrations_.pending()) {
+    if (std::exchange(worker.stands_by, false)) {
+      --lane.awake;
+      while (!lane.waiting.empty() && !stopping_ && !overdue(lane))
+        worker.wake.wait_for(lock, kOverdue, [this] { return stopping_; });
+      lane.standby = false;
+      ++lane.awake;
+    }
+    if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
       std::unique_ptr<Job> job = std::move(lane.waiting.front());
       lane.waiting.pop_front();
       ++busy_;
@@ -264,8 +292,11 @@ void Pool::work(Lane& lane, Worker& worker) {
     }
     worker.signalled = false;
     lane.idle.push_back(&worker);
+    --lane.awake;
+    if (!lane.waiting.empty()) dispatch(lane);  // what is left to the others is not forgotten
     if (worker.wake.wait_for(lock, kCheck, [&] { return worker.signalled || stopping_; })) continue;
     std::erase(lane.idle, &worker);
+    ++lane.awake;
     idle += kCheck;
     lock.unlock();
     const bool alive = worker.session.alive();  // or nobody would notice a server that went while nothing was asked
@@ -276,6 +307,7 @@ void Pool::work(Lane& lane, Worker& worker) {
       go_on = false;
     }
   }
+  --lane.awake;
   if (worker.session.connected()) --connected_;
   lock.unlock();
   worker.session.disconnect();

@@ -1,8 +1,9 @@
 // Pool: sessions with a thread each, and the work that waits for them.
 //
 // PostgreSQL has one lane with min..max sessions: more come when work waits, those
-// above min go when idle. SQLite has a lane with the one writer, and one with
-// readers, which WAL lets run beside it.
+// above min go when idle. No more of them work at a time than the cores can feed, unless a
+// job waits for kOverdue: a thread switched to for every query costs more than the query. SQLite has a lane with the
+// one writer, and one with readers, which WAL lets run beside it.
 #pragma once
 
 #include <condition_variable>
@@ -73,7 +74,7 @@ class Pool {
     Session session;
     std::condition_variable wake;
     std::thread thread;
-    bool signalled = false, finished = false;
+    bool signalled = false, finished = false, stands_by = false;
     bool leaves = false;  // no longer counted in Lane::running
   };
   struct Lane {
@@ -81,11 +82,16 @@ class Pool {
     std::deque<std::unique_ptr<Job>> waiting;
     std::vector<Worker*> idle;  // the last one to become idle is the first to be woken: its caches are warm
     std::list<Worker> workers;
-    size_t running = 0;  // workers that have not finished
+    size_t awake = 0;      // workers neither idle nor connecting
+    bool standby = false;  // one of them watches the oldest job instead of working
+    size_t running = 0;    // workers that have not finished
   };
 
   bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
   Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }
+  void wake(Lane& lane);
+  void dispatch(Lane& lane);
+  bool overdue(const Lane& lane) const;
   void spawn(Lane& lane);
   void work(Lane& lane, Worker& worker);
   bool connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock);
@@ -100,6 +106,7 @@ class Pool {
 
   const bulkhead::Host host_;
   const PoolSettings settings_;
+  const size_t busy_enough_;  // workers awake at once while no job waits for long
   std::mutex mutex_;
   std::condition_variable migrated_, quiet_;
   std::vector<Lane> lanes_;
