@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/exchange/target.hpp"
@@ -13,19 +14,6 @@ using config::Json;
 using exchange::Exchange;
 
 namespace {
-
-std::string_view health_name(int32_t state) {
-  switch (state) {
-    case BH_STARTING:
-      return "starting";
-    case BH_READY:
-      return "ready";
-    case BH_DEGRADED:
-      return "degraded";
-    default:
-      return "failed";
-  }
-}
 
 bh_flow answer(bh_exchange* ex, const Json& body) {
   Exchange::of(ex)->answer(200, "application/json", body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n",

@@ -9,23 +9,6 @@ namespace health {
 
 using bulkhead::Json;
 
-namespace {
-
-std::string_view name_of(int32_t state) {
-  switch (state) {
-    case BH_STARTING:
-      return "starting";
-    case BH_READY:
-      return "ready";
-    case BH_DEGRADED:
-      return "degraded";
-    default:
-      return "failed";
-  }
-}
-
-}  // namespace
-
 class Health : public bulkhead::Plugin {
  public:
   Health(bulkhead::Host h, const Json& config)
@@ -57,7 +40,7 @@ class Health : public bulkhead::Plugin {
           out.ready = out.ready && (info->health == BH_READY || info->health == BH_DEGRADED);
           out.degraded = out.degraded || info->health == BH_DEGRADED;
           auto& entry = out.plugins[std::string(bulkhead::to_view(info->instance))];
-          entry["state"] = name_of(info->health);
+          entry["state"] = bulkhead::health_name(info->health);
           if (info->why.len != 0) entry["why"] = bulkhead::to_view(info->why);
         },
         &found);

@@ -69,7 +69,7 @@ class Nginx:
         config = folder / "nginx.conf"
         config.write_text(
             f"worker_processes 2; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; user root;\n"
-            f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; open_file_cache max=100; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n"
+            f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; open_file_cache max=100; sendfile off; keepalive_requests 1000000000;\n"
             f"server {{ listen 127.0.0.1:{self.port}; root {folder}; }} }}\n"
         )
         self.process = subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)

@@ -1,4 +1,5 @@
-// HTTP status codes: reason phrases (RFC 9110 §15, IANA registry) and the contract's mapping.
+// bulkhead/status.hpp - HTTP reason phrases (RFC 9110 §15, IANA registry), the mapping of the
+// contract's codes to them, and the names of health states.
 #pragma once
 
 #include <string_view>
@@ -116,6 +117,20 @@ constexpr int http_status(bh_status code) {
       return 504;
     default:
       return 500;
+  }
+}
+
+// A plugin's state of health, BH_STARTING to BH_FAILED.
+constexpr std::string_view health_name(int32_t state) {
+  switch (state) {
+    case BH_STARTING:
+      return "starting";
+    case BH_READY:
+      return "ready";
+    case BH_DEGRADED:
+      return "degraded";
+    default:
+      return "failed";
   }
 }
 
