@@ -1,12 +1,16 @@
 #include "core/app/admin.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/exchange/target.hpp"
+#include "core/runtime/ticks.hpp"
 
 namespace bulkhead::app {
 
@@ -97,6 +101,30 @@ Json describe_chain(const chain::Table& table, std::string_view path) {
   return list;
 }
 
+// Where the time goes, the most first. Steps that never ran are left out.
+Json describe_latency(const chain::Table& table) {
+  const double second = runtime::ns_per_tick() / 1e9;
+  std::vector<std::pair<uint64_t, Json>> rows;
+  for (size_t i = 0; i < table.labels.size(); ++i) {
+    const chain::Latency::Sum sum = table.latency->sum(static_cast<uint32_t>(i));
+    if (sum.count == 0) continue;
+    const chain::StepLabel& label = table.labels[i];
+    const double seconds = static_cast<double>(sum.ticks) * second;
+    rows.push_back({sum.ticks,
+                    {{"plugin", label.plugin},
+                     {"phase", label.phase},
+                     {"method", label.method},
+                     {"route", label.route},
+                     {"count", sum.count},
+                     {"seconds", seconds},
+                     {"mean_us", seconds / static_cast<double>(sum.count) * 1e6}}});
+  }
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  Json list = Json::array();
+  for (auto& row : rows) list.push_back(std::move(row.second));
+  return list;
+}
+
 bh_flow Admin::plugins(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
   return answer(ex, describe_plugins(static_cast<Admin*>(self)->manager_));
 }
@@ -117,6 +145,10 @@ bh_flow Admin::chain(void* self, bh_exchange* ex, const bh_request* rq, bh_error
   if (!list.is_null()) return answer(ex, list);
   chain::answer_problem(*Exchange::of(ex), 404, "No route matches " + path + ".");
   return BH_DONE;
+}
+
+bh_flow Admin::latency(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
+  return answer(ex, describe_latency(*static_cast<Admin*>(self)->manager_.table()));
 }
 
 bh_flow Admin::show_log(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_error* /*err*/) {
@@ -152,6 +184,7 @@ std::shared_ptr<const chain::Table> Admin::table() {
   add("GET", "/_host/plugins", &Admin::plugins);
   add("GET", "/_host/routes", &Admin::routes);
   add("GET", "/_host/chain", &Admin::chain);
+  add("GET", "/_host/latency", &Admin::latency);
   add("GET", "/_host/log", &Admin::show_log);
   add("POST", "/_host/log", &Admin::set_log);
   std::string error;

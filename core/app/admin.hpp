@@ -24,6 +24,7 @@ class Admin {
   static bh_flow plugins(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
   static bh_flow routes(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
   static bh_flow chain(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
+  static bh_flow latency(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
   static bh_flow show_log(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
   static bh_flow set_log(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);
 

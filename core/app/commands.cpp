@@ -78,7 +78,7 @@ int check(const std::string& config, bool json) {
   std::cout << config << ": good, " << host.manager().instances().size() << " plugins, " << routes << " routes\n";
   if (!host.config().enforce_scopes)
     std::cout << "note: server.scopes is ignore, so every operation is open to everybody who reaches "
-              << host.config().listen << "\n";
+              << host.config().listen.front().address << "\n";
   return 0;
 }
 

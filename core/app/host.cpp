@@ -1,5 +1,6 @@
 #include "core/app/host.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,10 @@ namespace bulkhead::app {
 
 using telemetry::Level;
 
+namespace {
+constexpr uint64_t kCertificateCheckMs = 2'000;
+}
+
 Host::Host(const std::string& config_file) : document_(config_file) {
   if (!fail(config::read_config(document_, &config_))) return;
   config_.log.version = kVersion;
@@ -21,6 +26,8 @@ Host::Host(const std::string& config_file) : document_(config_file) {
     errors_.push_back(document_.describe({"/log/file", error.what()}));
     return;
   }
+  for (const config::ListenerEntry& entry : config_.listen) add_endpoint(entry);
+  if (config_.admin) add_endpoint(*config_.admin);
   executor_ = std::make_unique<runtime::Executor>(config_.executor_threads, config_.executor_queue);
   timers_ = std::make_unique<runtime::Timers>();
   environment_ = std::make_unique<plugins::Environment>(
@@ -31,6 +38,7 @@ Host::Host(const std::string& config_file) : document_(config_file) {
 // What runs may still reach what is below it: stop from the outside in.
 Host::~Host() {
   if (server_) server_->drain();
+  if (timers_ && certificate_timer_ != 0) timers_->cancel(certificate_timer_);
   if (manager_) manager_->quiesce();
   if (executor_) executor_->stop();
   if (manager_) manager_->retire();
@@ -41,6 +49,29 @@ Host::~Host() {
 bool Host::fail(const std::vector<config::Issue>& issues) {
   for (const config::Issue& issue : issues) errors_.push_back(document_.describe(issue));
   return issues.empty();
+}
+
+void Host::add_endpoint(const config::ListenerEntry& entry) {
+  Endpoint endpoint{&entry, nullptr};
+  if (entry.tls) {
+    endpoint.tls = std::make_shared<http::tls::Context>(*entry.tls);
+    if (const auto issue = endpoint.tls->load())
+      errors_.push_back(document_.describe({entry.pointer + "/tls/" + issue->key, issue->message}));
+  }
+  endpoints_.push_back(std::move(endpoint));
+}
+
+void Host::reload_certificates(bool all) {
+  const std::lock_guard lock(certificates_);
+  for (const Endpoint& endpoint : endpoints_) {
+    if (!endpoint.tls || (!all && !endpoint.tls->changed())) continue;
+    if (const auto issue = endpoint.tls->load())
+      log_->write(Level::kError, "the new certificate is not used, the old one stays",
+                  {{"listen", endpoint.entry->address}, {"error", issue->message}});
+    else
+      log_->write(Level::kInfo, "certificate loaded",
+                  {{"listen", endpoint.entry->address}, {"file", endpoint.tls->settings().certificate}});
+  }
 }
 
 bool Host::create_plugins() { return fail(manager_->create(config_)) && fail(manager_->build()); }
@@ -80,15 +111,12 @@ int Host::serve() {
     metrics_.record(refusals[static_cast<size_t>(refusal)], 1, nullptr);
   });
 
-  if (const std::string wrong = server_->listen(config_.listen, *runner_); !wrong.empty()) {
-    fail({{"/server/listen", wrong}});
-    return 1;
-  }
-  if (!config_.admin.empty()) {
-    if (const std::string wrong = server_->listen(config_.admin, *admin_runner_); !wrong.empty()) {
-      fail({{"/server/admin", wrong}});
+  for (const Endpoint& endpoint : endpoints_) {
+    const bool admin = config_.admin && endpoint.entry == &*config_.admin;
+    const std::string wrong = server_->listen(endpoint.entry->address, admin ? *admin_runner_ : *runner_, endpoint.tls);
+    if (!fail(wrong.empty() ? std::vector<config::Issue>{}
+                            : std::vector<config::Issue>{{endpoint.entry->pointer, wrong}}))
       return 1;
-    }
   }
   if (!create_plugins() || !start_plugins()) return 1;
   admin_ = std::make_unique<Admin>(*manager_, *log_);
@@ -104,8 +132,18 @@ int Host::serve() {
     const chain::Hook& hook = manager_->table()->hooks[i];
     order += (order.empty() ? "" : " ") + std::string(chain::phase_name(hook.phase)) + ":" + hook.step.owner->id;
   }
-  const std::string listen_address = server_->address(0),
-                    admin_address = config_.admin.empty() ? "off" : server_->address(1);
+  std::string listen_address, admin_address = "off";
+  for (size_t i = 0; i < endpoints_.size(); ++i) {
+    const std::string address = (endpoints_[i].tls ? "https://" : "http://") + server_->address(i);
+    if (i < config_.listen.size())
+      listen_address += (i == 0 ? "" : " ") + address;
+    else
+      admin_address = address;
+  }
+  // Certificates are renewed by programs that know nothing of us.
+  if (std::any_of(endpoints_.begin(), endpoints_.end(), [](const Endpoint& each) { return each.tls != nullptr; }))
+    certificate_timer_ =
+        timers_->start(kCertificateCheckMs, kCertificateCheckMs, [this] { reload_certificates(false); });
   const std::string plugin_count = std::to_string(manager_->instances().size());
   const std::string route_count = std::to_string(manager_->table()->routes.size());
   log_->write(Level::kInfo, "serving",
@@ -131,8 +169,10 @@ void Host::wait_for_stop() {
     if (sigwait(&set, &number) != 0 || number == SIGTERM || number == SIGINT) return;
     if (number == SIGUSR1 && !log_->reopen())
       log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
-    if (number == SIGHUP)
-      log_->write(Level::kWarn, "SIGHUP: this version does not reload; restart to apply a new configuration");
+    if (number == SIGHUP) {
+      reload_certificates(true);
+      log_->write(Level::kInfo, "SIGHUP: certificates were read again; a new configuration is applied by a restart");
+    }
   }
 }
 

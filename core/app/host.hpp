@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,12 +38,24 @@ class Host {
   int serve();
 
  private:
+  // A listener of the configuration and the certificate it shows.
+  struct Endpoint {
+    const config::ListenerEntry* entry;
+    std::shared_ptr<http::tls::Context> tls;
+  };
+
   bool fail(const std::vector<config::Issue>& issues);
+  void add_endpoint(const config::ListenerEntry& entry);
+  // Reads certificates again: those whose files changed, or all.
+  void reload_certificates(bool all);
   void wait_for_stop();
 
   config::Document document_;
   config::Config config_;
   std::vector<std::string> errors_;
+  std::vector<Endpoint> endpoints_;  // those that are served, then the admin's
+  std::mutex certificates_;
+  uint64_t certificate_timer_ = 0;
   std::unique_ptr<telemetry::Log> log_;
   telemetry::Metrics metrics_;
   telemetry::Tracing tracing_;

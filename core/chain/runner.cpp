@@ -2,11 +2,13 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/target.hpp"
 #include "core/runtime/clock.hpp"
+#include "core/runtime/ticks.hpp"
 #include "core/telemetry/frame.hpp"
 
 namespace bulkhead::chain {
@@ -112,8 +114,7 @@ void Runner::begin(Exchange& ex) {
 void Runner::refuse(Exchange& ex, int status, std::string_view detail) {
   ex.keep_alive = false;
   if (!answer_problem(ex, status, detail)) return;  // its answer is on the way already
-  ex.waiting = Waiting::kNo;
-  ex.supersede();
+  stop_waiting(ex);
   advance(ex);
 }
 
@@ -207,7 +208,27 @@ void Runner::run_blocking(const runtime::Task& task) {
   ex.unref();
 }
 
+void Runner::end_step(Exchange& ex) {
+  if (ex.timed_step == Exchange::kNoStep) return;
+  const uint64_t now = runtime::ticks();
+  ex.table->latency->add(ex.home().number(), std::exchange(ex.timed_step, Exchange::kNoStep), now - ex.step_began);
+  ex.step_began = now;
+}
+
+void Runner::stop_waiting(Exchange& ex) {
+  end_step(ex);
+  ex.waiting = Waiting::kNo;
+  ex.supersede();
+}
+
 Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
+  ex.timed_step = step.number;
+  const Outcome outcome = start_step(ex, step);
+  if (outcome != Outcome::kSuspended) end_step(ex);
+  return outcome;
+}
+
+Runner::Outcome Runner::start_step(Exchange& ex, const StepRef& step) {
   ex.current = step.owner->id;
   const bh_request* rq = request_for(ex, *step.owner);
   if (step.blocking) {
@@ -231,6 +252,7 @@ Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
 }
 
 Runner::Outcome Runner::run_steps(Exchange& ex, const std::vector<StepRef>& steps) {
+  if (ex.position < steps.size()) ex.step_began = runtime::ticks();
   while (ex.position < steps.size()) {
     const Outcome outcome = run_step(ex, steps[ex.position]);
     if (outcome != Outcome::kNext) return outcome;
@@ -300,7 +322,10 @@ void answer_unmatched(exchange::Exchange& ex) {
 
 void Runner::advance(Exchange& ex) {
   while (true) {
-    if (ex.waiting != Waiting::kNo && !take_result(ex)) return;
+    if (ex.waiting != Waiting::kNo) {
+      if (!take_result(ex)) return;
+      end_step(ex);
+    }
     if (ex.stage < Stage::kRespond && ex.answered()) {
       if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
       if (ex.armed()) ex.home().deadlines().disarm(ex);
@@ -350,7 +375,8 @@ void Runner::advance(Exchange& ex) {
         enter(ex, Stage::kStep);
         continue;
       case Stage::kStep:
-        if (run_step(ex, ex.plan->route->step) == Outcome::kSuspended) return;
+        ex.step_began = runtime::ticks();
+        if (run_step(ex, ex.plan->step) == Outcome::kSuspended) return;
         continue;
       case Stage::kRespond:
         if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
@@ -386,15 +412,13 @@ void Runner::timed_out(Exchange& ex) {
       report_(ex, ex.current, "its RESPOND hook took too long and was left out");
       ++ex.position;
     }
-    ex.waiting = Waiting::kNo;
-    ex.supersede();
+    stop_waiting(ex);
     return advance(ex);
   }
   if (!answer_problem(ex, 504, "No answer within the time this request may take.", ex.current)) return;
   ex.end_life();
   ex.timed_out = true;
-  ex.waiting = Waiting::kNo;
-  ex.supersede();
+  stop_waiting(ex);
   advance(ex);
 }
 
@@ -412,8 +436,7 @@ void Runner::abandoned(Exchange& ex) {
   ex.aborted = true;
   ex.close();
   if (ex.armed()) ex.home().deadlines().disarm(ex);
-  ex.waiting = Waiting::kNo;
-  ex.supersede();
+  stop_waiting(ex);
   if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
   ex.finished_ns = runtime::now_ns();
   ex.run_end_callbacks();

@@ -58,11 +58,16 @@ class Runner {
   Outcome settle(Exchange& ex, bh_flow flow, const bh_error& err);
   Outcome run_steps(Exchange& ex, const std::vector<StepRef>& steps);
   Outcome run_step(Exchange& ex, const StepRef& step);
+  Outcome start_step(Exchange& ex, const StepRef& step);
   void route(Exchange& ex);
   bool authorize(Exchange& ex);
   void suspend(Exchange& ex, exchange::Waiting waiting);
   void fail(Exchange& ex, std::string_view what);
   void enter(Exchange& ex, exchange::Stage stage);
+  // The step that ran or was waited for is over; the next one begins this moment.
+  void end_step(Exchange& ex);
+  // What the exchange waits for no longer counts.
+  void stop_waiting(Exchange& ex);
   static void run_blocking(const runtime::Task& task);
 
   const RunnerSettings settings_;

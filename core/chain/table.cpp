@@ -27,20 +27,30 @@ std::string_view phase_name(uint32_t phase) {
 
 namespace {
 
-Plan make_plan(const Table& table, const Route* route) {
+StepRef number(Table& table, StepRef step, std::string_view phase, const Route* route) {
+  step.number = static_cast<uint32_t>(table.labels.size());
+  table.labels.push_back({phase, step.owner->id, route != nullptr ? std::string_view(route->method) : "",
+                          route != nullptr ? std::string_view(route->pattern) : ""});
+  return step;
+}
+
+Plan make_plan(Table& table, const Route* route) {
   Plan plan;
   plan.route = route;
+  if (route != nullptr) plan.step = number(table, route->step, "step", route);
   for (const Hook& hook : table.hooks) {
     const bool applies = route != nullptr ? glob_match(hook.routes, route->pattern) : hook.routes.empty();
     if (!applies) continue;
+    std::vector<StepRef>* steps = nullptr;
     if (hook.phase == BH_ADMIT || ((hook.phase == BH_AUTHENTICATE || hook.phase == BH_AUTHORIZE) && route != nullptr))
-      plan.admit.push_back(hook.step);
+      steps = &plan.admit;
     else if (hook.phase == BH_PREPARE && route != nullptr)
-      plan.prepare.push_back(hook.step);
+      steps = &plan.prepare;
     else if (hook.phase == BH_RESPOND)
-      plan.respond.push_back(hook.step);
+      steps = &plan.respond;
     else if (hook.phase == BH_COMPLETE)
-      plan.complete.push_back(hook.step);
+      steps = &plan.complete;
+    if (steps != nullptr) steps->push_back(number(table, hook.step, phase_name(hook.phase), route));
   }
   return plan;
 }
@@ -64,7 +74,7 @@ std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, 
     const auto it = std::find(input.plugin_order.begin(), input.plugin_order.end(), hook.step.owner->id);
     table->hook_reasons.push_back(input.order_reasons[static_cast<size_t>(it - input.plugin_order.begin())] +
                                   (hook.phase == BH_RESPOND ? ", reversed" : ""));
-    if (hook.phase == BH_RECEIVE) table->receive.push_back(hook.step);
+    if (hook.phase == BH_RECEIVE) table->receive.push_back(number(*table, hook.step, phase_name(BH_RECEIVE), nullptr));
   }
   for (Route& route : input.routes) table->routes.push_back(std::move(route));
   for (const Route& route : table->routes) {
@@ -75,6 +85,7 @@ std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, 
     }
   }
   table->unmatched = make_plan(*table, nullptr);
+  table->latency = std::make_unique<Latency>(table->labels.size());
   return table;
 }
 

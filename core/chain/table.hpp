@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.h"
+#include "core/chain/latency.hpp"
 #include "core/chain/router.hpp"
 
 namespace bulkhead::chain {
@@ -26,6 +27,12 @@ struct StepRef {
   void* self = nullptr;
   const Owner* owner = nullptr;
   bool blocking = false;
+  uint32_t number = 0;  // in the table's latency
+};
+
+// What a number stands for.
+struct StepLabel {
+  std::string_view phase, plugin, method, route;  // the step itself has the phase "step"; RECEIVE has no route
 };
 
 struct Route {
@@ -44,6 +51,7 @@ struct Hook {
 // The steps of one route, as flat arrays in the order they run.
 struct Plan {
   const Route* route = nullptr;  // null: nothing matched
+  StepRef step;                  // the route's own
   std::vector<StepRef> admit;    // ADMIT, AUTHENTICATE, AUTHORIZE
   std::vector<StepRef> prepare, respond, complete;
 };
@@ -57,6 +65,8 @@ struct Table {
   Plan unmatched;  // 404, 405, OPTIONS: hooks without a glob
   Router router;
   uint64_t generation = 0;
+  std::vector<StepLabel> labels;
+  std::unique_ptr<Latency> latency;  // counted by those who only read the rest
 };
 
 struct TableInput {

@@ -41,6 +41,25 @@ class Values {
   std::vector<Issue>* issues_;
 };
 
+ListenerEntry listener_of(const Json& value, const std::string& pointer, std::vector<Issue>* issues) {
+  if (value.is_string()) return {value.get<std::string>(), std::nullopt, pointer};
+  ListenerEntry entry{value.at("address"), std::nullopt, pointer};
+  if (!value.contains("tls")) return entry;
+  const Json& tls = value.at("tls");
+  using http::tls::ClientCertificate;
+  const std::string wanted = tls.at("client_certificate");
+  entry.tls = {tls.at("certificate"), tls.at("key"), tls.at("client_ca"),
+               wanted == "required"   ? ClientCertificate::kRequired
+               : wanted == "optional" ? ClientCertificate::kOptional
+                                      : ClientCertificate::kNone};
+  if ((wanted != "none") == entry.tls->client_ca.empty())
+    issues->push_back({pointer + "/tls/client_ca",
+                       wanted == "none"
+                           ? "is used only with client_certificate: optional or required"
+                           : "client_certificate: " + wanted + " needs the file of the authorities that are trusted"});
+  return entry;
+}
+
 }  // namespace
 
 std::vector<Issue> read_config(Document& document, Config* config) {
@@ -51,8 +70,14 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   if (!issues.empty()) return issues;
 
   const Values values(document.value, &issues);
-  config->listen = values.text("/server/listen");
-  config->admin = values.text("/server/admin");
+  const Json& listen = values.at("/server/listen");
+  if (listen.is_array())
+    for (size_t i = 0; i < listen.size(); ++i)
+      config->listen.push_back(listener_of(listen[i], "/server/listen/" + std::to_string(i), &issues));
+  else
+    config->listen.push_back(listener_of(listen, "/server/listen", &issues));
+  if (const Json& admin = values.at("/server/admin"); !admin.is_null() && admin != "")
+    config->admin = listener_of(admin, "/server/admin", &issues);
   config->enforce_scopes = values.text("/server/scopes") == "enforce";
   config->executor_threads = values.number("/server/executor/threads");
   config->executor_queue = values.number("/server/executor/queue");

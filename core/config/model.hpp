@@ -1,11 +1,13 @@
 // The configuration, checked and typed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/config/document.hpp"
 #include "core/http/settings.hpp"
+#include "core/http/tls.hpp"
 #include "core/telemetry/log.hpp"
 
 namespace bulkhead::config {
@@ -18,8 +20,15 @@ struct PluginEntry {
   std::string pointer;  // "/plugins/3", for messages
 };
 
+struct ListenerEntry {
+  std::string address;
+  std::optional<http::tls::Settings> tls;
+  std::string pointer;  // "/server/listen/0", for messages
+};
+
 struct Config {
-  std::string listen, admin;  // admin "" = off
+  std::vector<ListenerEntry> listen;
+  std::optional<ListenerEntry> admin;
   bool enforce_scopes = true;
   size_t executor_threads = 16, executor_queue = 1024;
   uint32_t request_timeout_ms = 30'000;

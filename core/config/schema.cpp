@@ -13,21 +13,32 @@ namespace bulkhead::config {
 
 namespace {
 
-void fill_and_find_unknown(const Json& schema, Json& value, const std::string& pointer, std::vector<Issue>* issues) {
+// "$ref": "#/definitions/x" stands for that part of the schema.
+const Json& resolve(const Json& root, const Json& schema) {
+  if (!schema.is_object() || !schema.contains("$ref")) return schema;
+  const Json::json_pointer pointer(schema["$ref"].get<std::string>().substr(1));
+  return root.contains(pointer) ? root[pointer] : schema;
+}
+
+void fill_and_find_unknown(const Json& root, const Json& part, Json& value, const std::string& pointer,
+                           std::vector<Issue>* issues) {
+  const Json& schema = resolve(root, part);
   if (!schema.is_object()) return;
   if (value.is_array() && schema.contains("items")) {
     for (size_t i = 0; i < value.size(); ++i)
-      fill_and_find_unknown(schema["items"], value[i], pointer + "/" + std::to_string(i), issues);
+      fill_and_find_unknown(root, schema["items"], value[i], pointer + "/" + std::to_string(i), issues);
     return;
   }
   if (!value.is_object() || !schema.contains("properties")) return;
   const Json& properties = schema["properties"];
   std::vector<std::string> known;
-  for (const auto& [name, property] : properties.items()) {
+  for (const auto& [name, reference] : properties.items()) {
+    const Json& property = resolve(root, reference);
     known.push_back(name);
     if (!value.contains(name) && property.is_object() && property.contains("default"))
       value[name] = property["default"];
-    if (value.contains(name)) fill_and_find_unknown(property, value[name], pointer + "/" + pointer_token(name), issues);
+    if (value.contains(name))
+      fill_and_find_unknown(root, property, value[name], pointer + "/" + pointer_token(name), issues);
   }
   if (!schema.contains("additionalProperties") || schema["additionalProperties"] != false) return;
   for (const auto& [name, unused] : value.items()) {
@@ -56,8 +67,8 @@ std::string pointer_of(const std::vector<std::string>& context) {
   return pointer;
 }
 
-const Json* schema_at(const Json& schema, const std::string& pointer) {
-  const Json* at = &schema;
+const Json* schema_at(const Json& root, const std::string& pointer) {
+  const Json* at = &root;
   for (const std::string& token : [&] {
          std::vector<std::string> tokens;
          for (size_t i = 0; i < pointer.size();) {
@@ -68,9 +79,9 @@ const Json* schema_at(const Json& schema, const std::string& pointer) {
          return tokens;
        }()) {
     if (at->contains("properties") && (*at)["properties"].contains(token))
-      at = &(*at)["properties"][token];
+      at = &resolve(root, (*at)["properties"][token]);
     else if (at->contains("items") && (*at)["items"].is_object())
-      at = &(*at)["items"];
+      at = &resolve(root, (*at)["items"]);
     else
       return nullptr;
   }
@@ -102,7 +113,7 @@ std::string expectation(const Json& schema) {
 
 std::vector<Issue> check_schema(const Json& schema, Json& value) {
   std::vector<Issue> issues;
-  fill_and_find_unknown(schema, value, "", &issues);
+  fill_and_find_unknown(schema, schema, value, "", &issues);
   if (!issues.empty()) return issues;
 
   valijson::Schema compiled;

@@ -216,6 +216,7 @@ void Exchange::reset() {
   stage = Stage::kReceive;
   waiting = Waiting::kNo;
   position = 0;
+  timed_step = kNoStep;
   timeout_ms = 0;
   current = {};
   bytes_out = finished_ns = 0;

@@ -38,6 +38,9 @@ class Exchange;
 // The I/O thread an exchange lives on.
 class Home {
  public:
+  explicit Home(size_t number) : number_(number) {}
+  // Its place among the I/O threads.
+  size_t number() const { return number_; }
   // Any thread: advance (or recycle) the exchange soon, on the home thread.
   virtual void post(Exchange* exchange) = 0;
   virtual bool on_thread() const = 0;
@@ -50,6 +53,9 @@ class Home {
 
  protected:
   ~Home() = default;
+
+ private:
+  const size_t number_;
 };
 
 // The connection an exchange came in on. Home thread only; null once it is gone.
@@ -185,6 +191,10 @@ class Exchange final : public DeadlineEntry {
   std::atomic<Stage> stage{Stage::kReceive};  // written on the home thread only
   Waiting waiting = Waiting::kNo;
   size_t position = 0;  // within the stage's hooks
+  // The step whose time is being taken, by its number in the table; none while the host itself works.
+  static constexpr uint32_t kNoStep = UINT32_MAX;
+  uint32_t timed_step = kNoStep;
+  uint64_t step_began = 0;  // ticks
   uint32_t timeout_ms = 0;
   bool timed_out = false, aborted = false;  // aborted: the caller left first
   std::string_view current;                 // plugin whose step runs or is waited for

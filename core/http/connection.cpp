@@ -22,7 +22,7 @@ using exchange::Stage;
 
 namespace {
 
-enum : int { kNone, kHeader, kBody, kIdle, kLinger };
+enum : int { kNone, kHandshake, kHeader, kBody, kIdle, kLinger };
 constexpr uint32_t kLingerMs = 2'000;
 constexpr int kReadsPerWake = 4;  // then other connections get their turn
 const chain::Plan kNoPlan;        // for what was not understood as a request
@@ -34,13 +34,14 @@ bool safe(const exchange::Exchange& ex) {
 
 }  // namespace
 
-Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::string_view peer, uint32_t port)
-    : io_(io), runner_(runner), fd_(fd), peer_port_(port), parser_(io.settings().limits) {
+Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_ptr<tls::Session> tls,
+                       std::string_view peer, uint32_t port)
+    : io_(io), runner_(runner), stream_(fd, std::move(tls)), peer_port_(port), parser_(io.settings().limits) {
   peer_length_ = static_cast<uint8_t>(std::min(peer.size(), sizeof peer_));
   std::memcpy(peer_, peer.data(), peer_length_);
   const int on = 1;
-  ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  io_.watch(fd_, this, true, false);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  io_.watch(fd, this, true, false);
   update();
 }
 
@@ -84,10 +85,10 @@ bool Connection::receive() {
     room = slab_->capacity() - end_;
   }
   if (room == 0) return false;
-  const ssize_t n = ::recv(fd_, to, room, 0);
+  const ssize_t n = stream_.read({to, room});
   if (n > 0) {
     (into_body ? body_received_ : end_) += static_cast<size_t>(n);
-    return static_cast<size_t>(n) == room;
+    return static_cast<size_t>(n) == room || stream_.pending();
   }
   if (n == 0) {
     read_closed_ = true;
@@ -102,7 +103,7 @@ void Connection::readable() {
   if (closed()) return;
   if (phase_ == Phase::kLingering) {
     char discard[4096];
-    const ssize_t n = ::recv(fd_, discard, sizeof discard, 0);
+    const ssize_t n = stream_.discard(discard);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close();
     return;
   }
@@ -146,6 +147,11 @@ exchange::Exchange* Connection::new_exchange() {
   ex->table = table_;
   ex->request.size = sizeof(bh_request);
   ex->request.scheme = str("http");
+  if (const tls::Session* tls = stream_.tls(); tls != nullptr) {
+    ex->request.scheme = str("https");
+    ex->request.flags |= BH_TLS;
+    if (!tls->client_subject().empty()) ex->put("tls.client.subject", tls->client_subject());
+  }
   return ex;
 }
 
@@ -253,7 +259,8 @@ void Connection::body_wanted(Exchange& ex) {
   if (ex.expect_continue && front_ == &ex && buffered() == 0 && body_received_ == 0) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     // Nothing else is queued before it; if the socket takes no 25 bytes the client sends its body unasked.
-    [[maybe_unused]] const ssize_t n = ::send(fd_, kContinue.data(), kContinue.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    iovec part{const_cast<char*>(kContinue.data()), kContinue.size()};
+    stream_.write({&part, 1});
   }
 }
 
@@ -353,10 +360,7 @@ void Connection::flush() {
       }
       if (!ex->keep_alive) break;
     }
-    msghdr message{};
-    message.msg_iov = parts.data();
-    message.msg_iovlen = count;
-    const ssize_t n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);  // writev that raises no SIGPIPE
+    const ssize_t n = stream_.write({parts.data(), count});
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return abort();
@@ -393,7 +397,7 @@ void Connection::finish_front() {
 void Connection::writable() {
   if (closed()) return;
   write_blocked_ = false;
-  pump();
+  stream_.wants_write() ? readable() : pump();
 }
 
 void Connection::pump() {
@@ -407,7 +411,11 @@ void Connection::pump() {
       begin(*std::exchange(parked_, nullptr));
       continue;
     }
-    if (!process()) break;
+    if (process()) continue;
+    // What TLS has taken from the socket already: no event will tell of it.
+    if (!stream_.pending() || !wants_input()) break;
+    receive();
+    if (closed()) return;
   }
   corked_ = false;
   update();
@@ -417,7 +425,7 @@ void Connection::pump() {
 
 void Connection::linger() {
   phase_ = Phase::kLingering;
-  ::shutdown(fd_, SHUT_WR);
+  stream_.end();
   if (read_closed_) close();
 }
 
@@ -432,9 +440,8 @@ void Connection::hung_up() { abort(); }
 
 void Connection::close() {
   if (closed()) return;
-  io_.unwatch(fd_);
-  ::close(fd_);
-  fd_ = -1;
+  io_.unwatch(stream_.fd());
+  stream_.close();
   io_.deadlines().disarm(read_deadline_);
   io_.deadlines().disarm(write_deadline_);
   body_of_ = parked_ = nullptr;
@@ -473,16 +480,18 @@ void Connection::update() {
   if (begin_ == end_ && slab_ && body_of_ == nullptr) io_.slabs().give(std::move(slab_));
   if (!slab_) begin_ = end_ = 0;
 
-  const bool read = wants_input(), write = write_blocked_;
+  const bool read = wants_input(), write = write_blocked_ || stream_.wants_write();
   if (read != interest_read_ || write != interest_write_) {
     interest_read_ = read;
     interest_write_ = write;
-    io_.rearm(fd_, this, read, write);
+    io_.rearm(stream_.fd(), this, read, write);
   }
 
   const Timeouts& timeouts = io_.settings().timeouts;
   if (phase_ == Phase::kLingering)
     set_read_deadline(kLingerMs, kLinger);
+  else if (!stream_.established())
+    set_read_deadline(timeouts.header, kHandshake);
   else if (body_of_ != nullptr && body_wanted_)
     set_read_deadline(timeouts.body, kBody);
   else if (read && buffered() != 0)

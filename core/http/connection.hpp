@@ -8,12 +8,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/chain/runner.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/http/parser.hpp"
+#include "core/http/stream.hpp"
 
 namespace bulkhead::http {
 
@@ -21,7 +23,8 @@ class IoThread;
 
 class Connection final : public exchange::Channel {
  public:
-  Connection(IoThread& io, chain::Runner& runner, int fd, std::string_view peer, uint32_t port);
+  Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_ptr<tls::Session> tls, std::string_view peer,
+             uint32_t port);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -36,7 +39,7 @@ class Connection final : public exchange::Channel {
   void drain(bool now);
   void abort();
 
-  bool closed() const { return fd_ < 0; }
+  bool closed() const { return stream_.closed(); }
   bool dirty = false;  // waits in the I/O thread's list for pump()
   Connection* previous = nullptr;
   Connection* next = nullptr;
@@ -82,7 +85,7 @@ class Connection final : public exchange::Channel {
 
   IoThread& io_;
   chain::Runner& runner_;
-  int fd_;
+  Stream stream_;
   char peer_[48];
   uint8_t peer_length_;
   uint32_t peer_port_;

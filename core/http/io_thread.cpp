@@ -54,7 +54,7 @@ std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
 
 }  // namespace
 
-IoThread::IoThread(Server& server, size_t index) : server_(server), index_(index) {
+IoThread::IoThread(Server& server, size_t index) : Home(index), server_(server) {
   event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   if (::getrandom(&random_state_, sizeof random_state_, 0) != static_cast<ssize_t>(sizeof random_state_))
@@ -84,7 +84,7 @@ void IoThread::attach(Pistache::Polling::Epoll& poller) {
   poller_ = &poller;
   poller.addFd(event_fd_, interest(true, false), Tag(kEventTag));
   poller.addFd(timer_fd_, interest(true, false), Tag(kTimerTag));
-  if (index_ == 0) watch_listeners(true);
+  if (number() == 0) watch_listeners(true);
 }
 
 uint64_t IoThread::random() {  // splitmix64
@@ -260,17 +260,24 @@ void IoThread::bury(Connection& connection) {
   buried_.push_back(&connection);
 }
 
-void IoThread::add(int fd, chain::Runner& runner, std::string_view peer, uint32_t port) {
-  auto connection = std::make_unique<Connection>(*this, runner, fd, peer, port);
+void IoThread::add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
+  std::unique_ptr<tls::Session> session = listener.tls ? listener.tls->accept(fd) : nullptr;
+  if (listener.tls && !session) {
+    load_.fetch_sub(1, std::memory_order_relaxed);
+    server_.leave_connection();
+    ::close(fd);
+    return;
+  }
+  auto connection = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
   connection->next = connections_;
   if (connections_ != nullptr) connections_->previous = connection.get();
   connections_ = connection.release();
 }
 
-void IoThread::adopt(int fd, chain::Runner& runner, std::string_view peer, uint32_t port) {
+void IoThread::adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
   load_.fetch_add(1, std::memory_order_relaxed);
-  if (on_thread()) return add(fd, runner, peer, port);
-  call([this, fd, &runner, peer = std::string(peer), port] { add(fd, runner, peer, port); });
+  if (on_thread()) return add(fd, listener, peer, port);
+  call([this, fd, &listener, peer = std::string(peer), port] { add(fd, listener, peer, port); });
 }
 
 void IoThread::watch_listeners(bool on) {
@@ -306,13 +313,15 @@ bool IoThread::accept_from(size_t index) {
     }
     if (!server_.enter_connection()) {
       server_.observe(Refusal::kConnections);
-      [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (!listener.tls) {
+        [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      }
       ::close(fd);
       continue;
     }
     uint32_t port = 0;
     const std::string peer = peer_text(address, &port);
-    server_.least_loaded().adopt(fd, *listener.runner, peer, port);
+    server_.least_loaded().adopt(fd, listener, peer, port);
   }
   return true;
 }

@@ -35,7 +35,7 @@ class IoThread final : public exchange::Home {
   void on_ready(const Pistache::Aio::FdSet& fds);
 
   // ---- [any]
-  void adopt(int fd, chain::Runner& runner, std::string_view peer, uint32_t port);
+  void adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
   void call(std::function<void()> task);
   size_t load() const { return load_.load(std::memory_order_relaxed); }
 
@@ -72,20 +72,13 @@ class IoThread final : public exchange::Home {
   bool closing_idle() const { return closing_idle_; }
 
  private:
-  struct Newcomer {
-    int fd;
-    chain::Runner* runner;
-    std::string peer;
-    uint32_t port;
-  };
-
   void drain_inbox();
   void run_calls();
   void arm_timer();
   void after_batch();
   // False once nobody waits to be accepted, or nobody can be.
   bool accept_from(size_t listener);
-  void add(int fd, chain::Runner& runner, std::string_view peer, uint32_t port);
+  void add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
 
   // Out of descriptors: listening stops for a moment instead of spinning.
   struct AcceptPause final : exchange::DeadlineEntry {
@@ -97,7 +90,6 @@ class IoThread final : public exchange::Home {
   AcceptPause accept_pause_{*this};
 
   Server& server_;
-  const size_t index_;
   Pistache::Polling::Epoll* poller_ = nullptr;
   int event_fd_ = -1, timer_fd_ = -1;
   uint64_t timer_armed_ns_ = exchange::DeadlineQueue::kNever;
@@ -105,7 +97,6 @@ class IoThread final : public exchange::Home {
 
   std::atomic<exchange::Exchange*> inbox_{nullptr};
   std::mutex mutex_;
-  std::vector<Newcomer> newcomers_;
   std::vector<std::function<void()>> calls_;
   std::atomic<bool> has_calls_{false};
   std::atomic<size_t> load_{0};

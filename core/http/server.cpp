@@ -88,7 +88,7 @@ Server::~Server() {
     if (listener.fd >= 0) ::close(listener.fd);
 }
 
-std::string Server::listen(std::string_view address, chain::Runner& runner) {
+std::string Server::listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls) {
   const size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) return "'" + std::string(address) + "' is not HOST:PORT";
   std::string host(address.substr(0, colon));
@@ -118,7 +118,8 @@ std::string Server::listen(std::string_view address, chain::Runner& runner) {
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length);
   const uint16_t number = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
                                                             : reinterpret_cast<sockaddr_in&>(bound).sin_port);
-  listeners_.push_back({fd, &runner, std::string(address.substr(0, colon)) + ":" + std::to_string(number)});
+  listeners_.push_back(
+      {fd, &runner, std::move(tls), std::string(address.substr(0, colon)) + ":" + std::to_string(number)});
   return {};
 }
 

@@ -13,6 +13,7 @@
 
 #include "core/chain/runner.hpp"
 #include "core/http/settings.hpp"
+#include "core/http/tls.hpp"
 
 namespace bulkhead::http {
 
@@ -41,8 +42,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0". Empty on success, else why not.
-  std::string listen(std::string_view address, chain::Runner& runner);
+  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0"; under TLS where a context is given. Empty on
+  // success, else why not.
+  std::string listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls);
   // The address listener `index` is bound to, with the port the system chose.
   std::string address(size_t index) const;
 
@@ -68,6 +70,7 @@ class Server {
   struct Listener {
     int fd = -1;
     chain::Runner* runner = nullptr;
+    std::shared_ptr<tls::Context> tls;
     std::string address;
   };
   std::vector<Listener>& listeners() { return listeners_; }

@@ -151,9 +151,11 @@ class Host:
 class Raw:
     """A socket, for what an HTTP client would not send."""
 
-    def __init__(self, port, timeout=PATIENCE):
+    def __init__(self, port, timeout=PATIENCE, tls=None, session=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost", session=session)
         self.buffer = b""
 
     def __enter__(self):

@@ -69,8 +69,9 @@ TEST(Config, Defaults) {
   Document document("t", "plugins: []\n");
   Config config;
   ASSERT_TRUE(read_config(document, &config).empty());
-  EXPECT_EQ(config.listen, "127.0.0.1:5000");
-  EXPECT_EQ(config.admin, "");
+  ASSERT_EQ(config.listen.size(), 1u);
+  EXPECT_EQ(config.listen[0].address, "127.0.0.1:5000");
+  EXPECT_FALSE(config.admin);
   EXPECT_TRUE(config.enforce_scopes);
   EXPECT_EQ(config.http.limits.header, 32u * 1024);
   EXPECT_EQ(config.http.timeouts.drain, 20000u);

@@ -12,6 +12,7 @@ namespace {
 
 class NoHome final : public exchange::Home {
  public:
+  NoHome() : Home(0) {}
   void post(Exchange*) override {}
   bool on_thread() const override { return true; }
   void recycle(Exchange*) override {}

@@ -1,0 +1,55 @@
+// Stream: the bytes of one connection, in the clear or under TLS. Owns the socket.
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <span>
+
+#include "core/http/tls.hpp"
+
+namespace bulkhead::http {
+
+// One thread. Calls as recv(2) and sendmsg(2): -1 with errno, EAGAIN where the socket is not ready.
+class Stream {
+ public:
+  Stream(int fd, std::unique_ptr<tls::Session> session) : fd_(fd), tls_(std::move(session)) {}
+  ~Stream() { close(); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  int fd() const { return fd_; }
+  bool closed() const { return fd_ < 0; }
+  const tls::Session* tls() const { return tls_.get(); }
+
+  ssize_t read(std::span<char> to) { return tls_ ? tls_->read(to) : ::recv(fd_, to.data(), to.size(), 0); }
+  ssize_t write(std::span<iovec> parts) {
+    if (tls_) return tls_->write(parts);
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    return ::sendmsg(fd_, &message, MSG_NOSIGNAL);  // writev that raises no SIGPIPE
+  }
+  // What the peer still sends is of no interest: not even deciphered.
+  ssize_t discard(std::span<char> scratch) { return ::recv(fd_, scratch.data(), scratch.size(), 0); }
+  // Nothing more is written.
+  void end() {
+    if (tls_) tls_->end();
+    ::shutdown(fd_, SHUT_WR);
+  }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+  bool established() const { return !tls_ || tls_->established(); }
+  bool wants_write() const { return tls_ && tls_->wants_write(); }
+  bool pending() const { return tls_ && tls_->pending(); }
+
+ private:
+  int fd_;
+  std::unique_ptr<tls::Session> tls_;
+};
+
+}  // namespace bulkhead::http

@@ -1,0 +1,80 @@
+// A request through the chain with 0 to 64 empty hooks, as the I/O thread does it but without a
+// socket: the slope is what one more hook costs, latency by plugin included.
+#include <benchmark/benchmark.h>
+
+#include "core/chain/runner.hpp"
+#include "core/exchange/exchange.hpp"
+#include "core/exchange/text.hpp"
+
+using namespace bulkhead;
+using exchange::Exchange;
+
+namespace {
+
+class Thread final : public exchange::Home, public exchange::Channel {
+ public:
+  Thread() : Home(0) {}
+  void post(Exchange*) override {}
+  bool on_thread() const override { return true; }
+  void recycle(Exchange*) override {}
+  exchange::DeadlineQueue& deadlines() override { return queue_; }
+  void body_released(size_t) override {}
+  void give_slab(exchange::SlabRef) override {}
+  void timed_out(Exchange&) override {}
+  void body_wanted(Exchange&) override {}
+  void answer_ready(Exchange& ex) override { ex.runner->written(ex); }
+
+ private:
+  exchange::DeadlineQueue queue_;
+};
+
+bh_flow next(void*, bh_exchange*, const bh_request*, bh_error*) { return BH_NEXT; }
+bh_flow answer(void*, bh_exchange* ex, const bh_request*, bh_error*) {
+  bh_reply reply{};
+  reply.size = sizeof reply;
+  reply.status = 204;
+  Exchange::of(ex)->answer(reply, "bench");
+  return BH_DONE;
+}
+
+void request(benchmark::State& state) {
+  const chain::Owner owner{"bench", true, true};
+  chain::TableInput input;
+  input.plugin_order = {"bench"};
+  input.order_reasons = {"by id"};
+  for (int i = 0; i < state.range(0); ++i) {
+    chain::Hook hook;
+    hook.phase = BH_ADMIT;
+    hook.step = {next, nullptr, &owner, false};
+    input.hooks.push_back(hook);
+  }
+  chain::Route route;
+  route.method = "GET";
+  route.pattern = "/x";
+  route.step = {answer, nullptr, &owner, false};
+  input.routes.push_back(route);
+  std::string error;
+  runtime::Executor executor(1, 1);
+  chain::Runner runner({}, executor, [](Exchange&, std::string_view, std::string_view) {});
+  runner.publish(chain::build_table(std::move(input), 1, &error));
+
+  Thread thread;
+  Exchange ex(thread);
+  for (auto _ : state) {
+    ex.ref();
+    ex.channel = &thread;
+    ex.runner = &runner;
+    ex.table = runner.table();
+    ex.request.method = str("GET");
+    ex.match_path = "/x";
+    runner.begin(ex);
+    ex.unref();
+    ex.reset();
+  }
+  executor.stop();
+}
+
+}  // namespace
+
+BENCHMARK(request)->Arg(0)->Arg(1)->Arg(16)->Arg(64);
+BENCHMARK_MAIN();
