@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from support.servers import CONTRACT, Host, Postgres, ROOT  # noqa: E402
+from support.servers import Host, Postgres, ROOT  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -49,15 +49,6 @@ plugins:
   - id: openapi
 {extra}
 """
-
-
-def contract_config(*plugins, server="", extra=""):
-    """Plugins of tests/contract, each a name or (id, library, config)."""
-    text = f"server:\n  listen: 127.0.0.1:{{port}}\n  admin: 127.0.0.1:{{admin}}\n{server}\nplugins:\n"
-    for plugin in plugins:
-        id_, library, config = plugin if isinstance(plugin, tuple) else (plugin, plugin, "{}")
-        text += f"  - id: {id_}\n    library: {CONTRACT}/{library}.so\n    config: {config}\n"
-    return text + extra
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

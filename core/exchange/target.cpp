@@ -34,8 +34,8 @@ int dots(std::string_view segment) {
 }  // namespace
 
 bool known_method(std::string_view method) {
-  static constexpr std::array<std::string_view, 9> kMethods = {"GET",    "HEAD",    "POST",  "PUT",    "PATCH",
-                                                               "DELETE", "OPTIONS", "TRACE", "CONNECT"};
+  static constexpr std::array<std::string_view, 8> kMethods = {"GET",   "HEAD",   "POST",    "PUT",
+                                                               "PATCH", "DELETE", "OPTIONS", "TRACE"};
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
@@ -60,6 +60,29 @@ bool valid_percent(std::string_view text) {
   return true;
 }
 
+bool valid_authority(std::string_view text) {
+  static constexpr std::string_view kMarks = "-._~%!$&'()*+;=";
+  size_t end = 0;
+  if (!text.empty() && text.front() == '[') {
+    end = text.find(']');
+    if (end == std::string_view::npos) return false;
+    for (const char c : text.substr(1, end - 1))
+      if (hex(c) < 0 && c != ':' && c != '.' && kMarks.find(c) == std::string_view::npos &&
+          (lower(c) < 'a' || lower(c) > 'z'))
+        return false;
+    ++end;
+  } else {
+    for (; end < text.size() && text[end] != ':'; ++end) {
+      const char c = lower(text[end]);
+      if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && kMarks.find(c) == std::string_view::npos) return false;
+    }
+  }
+  if (end == text.size()) return true;
+  if (text[end] != ':') return false;
+  return std::all_of(text.begin() + static_cast<std::ptrdiff_t>(end) + 1, text.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
 bool split_target(std::string_view method, std::string_view target, Target* out) {
   *out = {};
   if (target == "*") {
@@ -68,9 +91,14 @@ bool split_target(std::string_view method, std::string_view target, Target* out)
   }
   if (target.find('#') != std::string_view::npos) return false;
   if (target.empty()) return false;
+  if (method == "CONNECT") {
+    const size_t colon = target.rfind(':');
+    out->authority = target;
+    return colon != std::string_view::npos && colon != 0 && colon + 1 != target.size() && valid_authority(target);
+  }
   if (target.front() != '/') {
     const size_t colon = target.find("://");
-    if (colon == std::string_view::npos) return false;  // authority-form is for CONNECT, which is not served
+    if (colon == std::string_view::npos) return false;
     out->scheme = target.substr(0, colon);
     if (!iequals(out->scheme, "http") && !iequals(out->scheme, "https")) return false;
     target.remove_prefix(colon + 3);

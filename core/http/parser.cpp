@@ -13,6 +13,9 @@ using exchange::Exchange;
 
 namespace {
 
+// Chunks of one byte are legal, and five bytes of framing each.
+constexpr size_t kFramingPerByte = 8;
+
 std::string_view sv(beast::string_view s) { return {s.data(), s.size()}; }
 
 bool token_char(char c) {
@@ -28,16 +31,6 @@ bool lines_are_clean(std::string_view head) {
     if (at + 2 < head.size() && (head[at + 2] == ' ' || head[at + 2] == '\t')) return false;
   }
   return head.find('\0') == std::string_view::npos;
-}
-
-// RFC 3986 §3.2.2 and §3.2.3, loosely: what cannot be in uri-host [":" port] is refused.
-bool valid_host(std::string_view host) {
-  const size_t colon = host.rfind(':');
-  const size_t bracket = host.rfind(']');
-  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket))
-    for (const char c : host.substr(colon + 1))
-      if (c < '0' || c > '9') return false;
-  return host.find_first_of(" \t,/?#@\\\"<>^`{|}") == std::string_view::npos;
 }
 
 template <typename Each>
@@ -119,7 +112,7 @@ RequestParser::RequestParser(const Limits& limits) : limits_(limits), beast_(std
 RequestParser::~RequestParser() = default;
 
 void RequestParser::reset() {
-  scanned_ = 0;
+  scanned_ = framing_ = 0;
   line_parsed_ = chunked_ = false;
   content_length_ = 0;
 }
@@ -149,6 +142,8 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
       version[5] > '9' || version[7] < '0' || version[7] > '9')
     return error(400, "The request line does not end with an HTTP version.");
   if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+  // A higher minor is read as the highest that is known (RFC 9110 §2.5); Beast would refuse it.
+  if (version[7] > '1') const_cast<char&>(version[7]) = '1';  // our own slab
   ex.request.method = str(method);
   ex.head_only = method == "HEAD";
   ex.request.target = str(target);
@@ -165,6 +160,7 @@ RequestParser::Result RequestParser::set_path(Exchange& ex) {
   ex.request.query = str(target.query);
   if (!target.scheme.empty()) ex.request.scheme = str(target.scheme);
   if (!target.authority.empty()) ex.request.authority = str(target.authority);
+  if (!exchange::valid_authority(target.authority)) return error(400, "The request target names no valid host.");
   if (target.asterisk) target.path = "*";
   ex.match_path = target.path;
   if (exchange::has_dot_segments(target.path)) {
@@ -192,7 +188,8 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
     switch (key.size()) {
       case 4:
         if (key == "host") {
-          if (++hosts > 1 || !valid_host(value)) return error(400, "Exactly one valid Host field is needed.");
+          if (++hosts > 1 || !exchange::valid_authority(value))
+            return error(400, "Exactly one valid Host field is needed.");
           if (view(ex.request.authority).empty()) ex.request.authority = field.value;
         }
         break;
@@ -245,6 +242,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
     chunked_ = true;
   }
   ex.keep_alive = ex.request.http >= 11 ? !close : keep_alive && !close;
+  if (view(ex.request.method) == "CONNECT") ex.keep_alive = false;  // what follows may be a tunnel's bytes
   ex.body_complete = !chunked_ && content_length_ == 0;
   ex.request.headers = ex.headers.data();
   ex.request.header_count = ex.headers.size();
@@ -302,6 +300,10 @@ RequestParser::Result RequestParser::parse_chunked(const char* data, size_t size
     size_t used = 0;
     const beast::error_code ec = beast_->put(data + *consumed, size - *consumed, &used);
     *consumed += used;
+    framing_ += used;
+    // RFC 9112 §7.1.1: chunk headers, extensions and trailers have a limit of their own.
+    if (framing_ > limits_.header + body->size() * kFramingPerByte)
+      return error(431, "There is more of chunk headers, extensions and trailers than the limit.");
     if (ec == beast::http::error::need_more) return Result::kMore;
     if (ec == beast::http::error::body_limit)
       return error(413, "The body is longer than " + std::to_string(limit) + " bytes.");

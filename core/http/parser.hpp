@@ -54,6 +54,7 @@ class RequestParser {
   const Limits& limits_;
   std::unique_ptr<Beast> beast_;
   size_t scanned_ = 0;
+  size_t framing_ = 0;  // bytes of a chunked body, data included
   bool line_parsed_ = false, chunked_ = false;
   uint64_t content_length_ = 0;
   int status_ = 0;

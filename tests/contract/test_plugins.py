@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import contract_config
+from support.http import contract_config
 from support.servers import BUILD, BULKHEAD, CONTRACT, ROOT, Host, Raw, free_port, wait_until
 
 

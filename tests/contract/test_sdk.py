@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import contract_config
+from support.http import contract_config
 from support.servers import BUILD, CONTRACT, PRESET, ROOT
 
 SOURCE = ROOT / "tests/contract/plugins/cpp_hello.cpp"

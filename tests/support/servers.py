@@ -57,9 +57,10 @@ class Answer:
 
 
 class Host:
-    """One bulkhead process. `config` is YAML text; {port} and {admin} are filled in."""
+    """One bulkhead process. `config` is YAML text; {port} and {admin} are filled in. `wrapper` runs the program."""
 
-    def __init__(self, config, folder, environment=None, start=True):
+    def __init__(self, config, folder, environment=None, start=True, wrapper=()):
+        self.wrapper = wrapper
         self.port, self.admin = free_port(), free_port()
         self.folder = pathlib.Path(folder)
         self.config = self.folder / f"host-{self.port}.yaml"
@@ -77,7 +78,7 @@ class Host:
     def start(self, wait=True):
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [str(BULKHEAD), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
+            [*self.wrapper, str(BULKHEAD), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
         )
         if wait:
             wait_until(self.answers, what="the host's first answer")
