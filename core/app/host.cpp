@@ -15,7 +15,8 @@ using telemetry::Level;
 
 namespace {
 constexpr uint64_t kCertificateCheckMs = 2'000;
-}
+constexpr size_t kAdminConnections = 16;
+}  // namespace
 
 Host::Host(const std::string& config_file) : document_(config_file) {
   if (!fail(config::read_config(document_, &config_))) return;
@@ -92,7 +93,7 @@ int Host::serve() {
   admin_runner_ = std::make_unique<chain::Runner>(settings, *executor_, report);
 
   // Series are made before the first request, so counting one is an index.
-  std::array<uint32_t, 9> refusals{};
+  std::array<uint32_t, http::kRefusals> refusals{};
   const bh_str label = str("reason");
   bh_metric metric{};
   metric.size = sizeof metric;
@@ -113,7 +114,8 @@ int Host::serve() {
 
   for (const Endpoint& endpoint : endpoints_) {
     const bool admin = config_.admin && endpoint.entry == &*config_.admin;
-    const std::string wrong = server_->listen(endpoint.entry->address, admin ? *admin_runner_ : *runner_, endpoint.tls);
+    const std::string wrong = server_->listen(endpoint.entry->address, admin ? *admin_runner_ : *runner_, endpoint.tls,
+                                              admin ? kAdminConnections : 0);
     if (!fail(wrong.empty() ? std::vector<config::Issue>{}
                             : std::vector<config::Issue>{{endpoint.entry->pointer, wrong}}))
       return 1;

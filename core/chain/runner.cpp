@@ -102,7 +102,7 @@ std::shared_ptr<const Table> Runner::table() const {
 }
 
 void Runner::enter(Exchange& ex, Stage stage) {
-  ex.stage = stage;
+  ex.stage.store(stage, std::memory_order_release);
   ex.position = 0;
 }
 
@@ -140,7 +140,7 @@ bool Runner::take_result(Exchange& ex) {
     return settle(ex, static_cast<bh_flow>(static_cast<uint32_t>(result)), ex.executor_error()) != Outcome::kSuspended;
   }
   const bool answering = ex.stage < Stage::kRespond;
-  if (ex.resumed.exchange(false, std::memory_order_acq_rel)) {
+  if (ex.resumed()) {
     ex.waiting = Waiting::kNo;
     if (!answering || ex.open()) ++ex.position;
     if (ex.stage == Stage::kStep && ex.open()) fail(ex, "resumed its step instead of answering it");
@@ -199,8 +199,8 @@ void Runner::run_blocking(const runtime::Task& task) {
     const bh_flow flow = call(ex, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
     uint64_t seen = ex.executor_result.load(std::memory_order_acquire);
     const uint64_t mine = (uint64_t{ticket} << 32) | static_cast<uint32_t>(flow);
-    if (flow < 0) ex.set_executor_error(err);
-    while (static_cast<uint32_t>(seen >> 32) < ticket &&
+    if (flow < 0) ex.set_executor_error(ticket, err);
+    while (static_cast<int32_t>(ticket - static_cast<uint32_t>(seen >> 32)) > 0 &&
            !ex.executor_result.compare_exchange_weak(seen, mine, std::memory_order_acq_rel)) {
     }
     ex.wake();
@@ -210,6 +210,7 @@ void Runner::run_blocking(const runtime::Task& task) {
 
 void Runner::end_step(Exchange& ex) {
   if (ex.timed_step == Exchange::kNoStep) return;
+  ex.end_turn();
   const uint64_t now = runtime::ticks();
   ex.table->latency->add(ex.home().number(), std::exchange(ex.timed_step, Exchange::kNoStep), now - ex.step_began);
   ex.step_began = now;
@@ -223,6 +224,7 @@ void Runner::stop_waiting(Exchange& ex) {
 
 Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
   ex.timed_step = step.number;
+  ex.begin_turn(step.owner);
   const Outcome outcome = start_step(ex, step);
   if (outcome != Outcome::kSuspended) end_step(ex);
   return outcome;
@@ -234,6 +236,7 @@ Runner::Outcome Runner::start_step(Exchange& ex, const StepRef& step) {
   if (step.blocking) {
     const bool force = ex.stage >= Stage::kRespond;
     const uint32_t ticket = ++ex.executor_ticket;
+    ex.executor_result.store(uint64_t{ticket - 1} << 32, std::memory_order_release);  // an older one may be half round
     ex.ref();
     suspend(ex, Waiting::kExecutor);
     if (executor_.submit({run_blocking, &ex, &step, rq, ticket}, force)) return Outcome::kSuspended;
@@ -330,9 +333,7 @@ void Runner::advance(Exchange& ex) {
       if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
       if (ex.armed()) ex.home().deadlines().disarm(ex);
       ex.apply_edits();
-      ex.resumed.store(false, std::memory_order_relaxed);
       enter(ex, Stage::kRespond);
-      ex.responding.store(true, std::memory_order_release);
     } else if (ex.stage < Stage::kRespond && !ex.open()) {
       ex.waiting = Waiting::kPlugin;  // another thread is writing the answer this moment; it wakes us
       if (!ex.answered()) return;
@@ -381,7 +382,6 @@ void Runner::advance(Exchange& ex) {
       case Stage::kRespond:
         if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
         if (ex.armed()) ex.home().deadlines().disarm(ex);
-        ex.responding.store(false, std::memory_order_release);
         enter(ex, Stage::kWriting);
         ex.channel->answer_ready(ex);
         return;

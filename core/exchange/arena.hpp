@@ -41,8 +41,8 @@ class Arena {
  private:
   void grow(size_t bytes) {
     const size_t size = bytes > kBlock ? bytes : kBlock;
-    if (blocks_.empty() && bytes > kBlock) blocks_.push_back(std::make_unique<char[]>(kBlock));
-    blocks_.push_back(std::make_unique<char[]>(size));
+    if (blocks_.empty() && bytes > kBlock) blocks_.push_back(std::make_unique_for_overwrite<char[]>(kBlock));
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     next_ = blocks_.back().get();
     left_ = size;
   }

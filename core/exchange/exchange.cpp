@@ -137,6 +137,7 @@ bool Exchange::edit(const bh_reply& change) {
       edits_.push_back(edit);
   }
   if (change.status != 0) (now ? answer_.status : edit_status_) = change.status;
+  if (!now) has_edits_.store(true, std::memory_order_release);
   if (now && change.body.ptr != nullptr) {
     if (answer_.release != nullptr) answer_.release(answer_.arg);
     answer_.release = change.release != nullptr ? change.release : no_release;
@@ -149,11 +150,13 @@ bool Exchange::edit(const bh_reply& change) {
 }
 
 void Exchange::apply_edits() {
+  if (!has_edits_.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(mutex_);
   for (const Edit& edit : edits_) apply(edit);
   if (edit_status_ != 0) answer_.status = edit_status_;
   edits_.clear();
   edit_status_ = 0;
+  has_edits_.store(false, std::memory_order_relaxed);
 }
 
 char* Exchange::allocate(size_t bytes) {
@@ -213,20 +216,20 @@ void Exchange::reset() {
   plan = nullptr;
   endpoint = nullptr;
   match_path = {};
-  stage = Stage::kReceive;
+  stage.store(Stage::kReceive, std::memory_order_release);
   waiting = Waiting::kNo;
   position = 0;
   timed_step = kNoStep;
   timeout_ms = 0;
   current = {};
-  bytes_out = finished_ns = 0;
+  bytes_in = bytes_out = finished_ns = 0;
   out_head.clear();
   body_out = {};
   for (Blanked& variant : blanked) variant.made = false;
   has_authorization = has_cookie = false;
   executor_ticket.fetch_add(1, std::memory_order_relaxed);
-  responding.store(false, std::memory_order_relaxed);
-  resumed.store(false, std::memory_order_relaxed);
+  end_turn();
+  has_edits_.store(false, std::memory_order_relaxed);
   answer_state_.store(kOpen, std::memory_order_relaxed);
   live_.store(true, std::memory_order_relaxed);
   attributes_.clear();

@@ -28,6 +28,7 @@ namespace bulkhead::chain {
 struct Table;
 struct Plan;
 struct Endpoint;
+struct Owner;
 class Runner;
 }  // namespace bulkhead::chain
 
@@ -198,10 +199,10 @@ class Exchange final : public DeadlineEntry {
   uint32_t timeout_ms = 0;
   bool timed_out = false, aborted = false;  // aborted: the caller left first
   std::string_view current;                 // plugin whose step runs or is waited for
-  uint64_t bytes_out = 0, finished_ns = 0;
+  uint64_t bytes_in = 0, bytes_out = 0, finished_ns = 0;
   std::string out_head;       // serialized status line and headers
   std::string_view body_out;  // what of the body goes out: nothing for HEAD
-  char id_buffer[40];
+  char id_buffer[40], peer_buffer[48];
 
   // Views of the request for plugins that may not see authorization or cookie, made when needed.
   struct Blanked {
@@ -212,18 +213,30 @@ class Exchange final : public DeadlineEntry {
   std::array<Blanked, 3> blanked;
   bool has_authorization = false, has_cookie = false;
 
-  // Executor hand-over: (ticket << 32 | flow). A late finisher never overwrites a newer result.
+  // Executor hand-over: (ticket << 32 | flow). A late finisher never overwrites a newer result. Tickets wrap.
   std::atomic<uint64_t> executor_result{0};
   std::atomic<uint32_t> executor_ticket{0};
-  void set_executor_error(const bh_error& err) {
+  // Does nothing where the step is over already.
+  void set_executor_error(uint32_t ticket, const bh_error& err) {
     const std::lock_guard lock(mutex_);
-    executor_error_ = err;
+    if (executor_ticket.load(std::memory_order_relaxed) == ticket) executor_error_ = err;
   }
   bh_error executor_error() {
     const std::lock_guard lock(mutex_);
     return executor_error_;
   }
-  std::atomic<bool> resumed{false}, responding{false};
+
+  // ---- whose turn it is: only the plugin whose step runs or is waited for may resume the exchange
+  void begin_turn(const chain::Owner* owner) {
+    turn_.store(reinterpret_cast<uintptr_t>(owner), std::memory_order_release);
+  }
+  void end_turn() { turn_.store(0, std::memory_order_release); }
+  // [any] False where it is not the owner's turn, or it has resumed already.
+  bool resume(const chain::Owner* owner) {
+    uintptr_t expected = reinterpret_cast<uintptr_t>(owner);
+    return turn_.compare_exchange_strong(expected, expected | 1, std::memory_order_acq_rel);
+  }
+  bool resumed() const { return (turn_.load(std::memory_order_acquire) & 1) != 0; }
 
   std::atomic<bool> queued{false};
   Exchange* next_queued = nullptr;
@@ -254,6 +267,7 @@ class Exchange final : public DeadlineEntry {
   std::string_view copy_locked(std::string_view text) { return arena_.copy(text); }
 
   Home& home_;
+  std::atomic<uintptr_t> turn_{0};  // the owner's address; the lowest bit says that it has resumed
   std::atomic<uint32_t> refs_{0}, holds_{0};
   std::atomic<int> answer_state_{kOpen};
   std::atomic<bool> live_{true};
@@ -262,6 +276,7 @@ class Exchange final : public DeadlineEntry {
   Arena arena_;
   std::vector<Attribute> attributes_;
   std::vector<Edit> edits_;
+  std::atomic<bool> has_edits_{false};
   std::vector<Callback> callbacks_;
   bool ended_ = false;
   int32_t edit_status_ = 0;

@@ -12,7 +12,6 @@
 
 #include "core/http/io_thread.hpp"
 #include "core/http/response.hpp"
-#include "core/runtime/clock.hpp"
 
 namespace bulkhead::http {
 
@@ -26,6 +25,7 @@ enum : int { kNone, kHandshake, kHeader, kBody, kIdle, kLinger };
 constexpr uint32_t kLingerMs = 2'000;
 constexpr int kReadsPerWake = 4;  // then other connections get their turn
 const chain::Plan kNoPlan;        // for what was not understood as a request
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool safe(const exchange::Exchange& ex) {
   const std::string_view method = view(ex.request.method);
@@ -41,11 +41,15 @@ Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_
   std::memcpy(peer_, peer.data(), peer_length_);
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  io_.watch(fd, this, true, false);
-  update();
 }
 
-Connection::~Connection() { close(); }
+Connection::~Connection() { abort(); }
+
+void Connection::start() {
+  io_.watch(stream_.fd(), this, true, false);
+  watched_ = true;
+  update();
+}
 
 // ------------------------------------------------------------------ reading
 
@@ -88,14 +92,29 @@ bool Connection::receive() {
   const ssize_t n = stream_.read({to, room});
   if (n > 0) {
     (into_body ? body_received_ : end_) += static_cast<size_t>(n);
+    if (into_body && !charge_body(body_received_)) return false;
     return static_cast<size_t>(n) == room || stream_.pending();
   }
   if (n == 0) {
     read_closed_ = true;
     if (body_of_ != nullptr) refuse_body(400, "The connection was closed in the middle of the body.");
   } else if (errno != EAGAIN && errno != EINTR) {
+    if (!stream_.established()) io_.server().observe(Refusal::kHandshake);
     abort();
   }
+  return false;
+}
+
+// Counts what has arrived of the body, not what was promised, against the limit for all bodies.
+bool Connection::charge_body(size_t arrived) {
+  Exchange& ex = *body_of_;
+  if (arrived <= ex.body_charge) return true;
+  if (io_.server().reserve_body(arrived - ex.body_charge)) {
+    ex.body_charge = arrived;
+    return true;
+  }
+  io_.server().observe(Refusal::kBodyMemory);
+  refuse_body(503, "Too many large bodies are in memory at once. Try again in a moment.");
   return false;
 }
 
@@ -120,13 +139,11 @@ void Connection::readable() {
 
 bool Connection::process() {
   bool progress = false;
-  const Limits& limits = io_.settings().limits;
   while (phase_ == Phase::kOpen) {
     if (body_of_ != nullptr) {
       if (!read_body()) break;
     } else {
-      if (no_more_requests_ || parked_ != nullptr || in_flight_ >= limits.pipelined || queued_bytes_ > limits.queued)
-        break;
+      if (!takes_requests()) break;
       // Empty lines between requests are skipped (RFC 9112 §2.2).
       while (parsing_ == nullptr && buffered() >= 2 && std::memcmp(slab_->data() + begin_, "\r\n", 2) == 0) begin_ += 2;
       if (buffered() == 0 || !parse_next()) break;
@@ -140,11 +157,7 @@ exchange::Exchange* Connection::new_exchange() {
   Exchange* ex = io_.take_exchange();
   ex->channel = this;
   ex->runner = &runner_;
-  if (const uint64_t generation = runner_.generation(); generation != table_generation_) {
-    table_ = runner_.table();
-    table_generation_ = generation;
-  }
-  ex->table = table_;
+  ex->table = io_.table(runner_);
   ex->request.size = sizeof(bh_request);
   ex->request.scheme = str("http");
   if (const tls::Session* tls = stream_.tls(); tls != nullptr) {
@@ -190,9 +203,10 @@ bool Connection::parse_next() {
   Exchange& ex = *std::exchange(parsing_, nullptr);
   ex.head_slab = slab_;
   set_id(ex);
-  ex.request.received_ns = runtime::now_ns();
+  ex.request.received_ns = io_.now_ns();
   ex.request.deadline_ns = ex.request.received_ns + uint64_t{runner_.request_timeout_ms()} * 1'000'000;
-  ex.request.peer = ex.request.socket = str(ex.copy({peer_, peer_length_}));
+  std::memcpy(ex.peer_buffer, peer_, peer_length_);
+  ex.request.peer = ex.request.socket = {ex.peer_buffer, peer_length_};
   ex.request.peer_port = peer_port_;
 
   (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
@@ -209,6 +223,7 @@ bool Connection::parse_next() {
     return true;
   }
   begin_ += consumed;
+  hold_bytes(ex, consumed);
   if (!ex.keep_alive) no_more_requests_ = true;
   if (!ex.body_complete) {
     body_of_ = &ex;
@@ -244,29 +259,20 @@ void Connection::body_wanted(Exchange& ex) {
       return refuse_body(413, "The body is longer than " + std::to_string(body_limit_) + " bytes.");
     }
     if (!slab_ || length > slab_->capacity() - begin_) {
-      if (!io_.server().reserve_body(length)) {
-        io_.server().observe(Refusal::kBodyMemory);
-        return refuse_body(503, "Too many large bodies are in memory at once. Try again in a moment.");
-      }
-      ex.body_charge = length;
       ex.body_slab = SlabRef(Slab::make(length));
       body_large_ = true;
       body_received_ = std::min<size_t>(buffered(), length);
       if (body_received_ != 0) std::memcpy(ex.body_slab->data(), slab_->data() + begin_, body_received_);
       begin_ += body_received_;
+      charge_body(body_received_);
     }
-  }
-  if (ex.expect_continue && front_ == &ex && buffered() == 0 && body_received_ == 0) {
-    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    // Nothing else is queued before it; if the socket takes no 25 bytes the client sends its body unasked.
-    iovec part{const_cast<char*>(kContinue.data()), kContinue.size()};
-    stream_.write({&part, 1});
   }
 }
 
 bool Connection::read_body() {
   Exchange& ex = *body_of_;
   if (!body_wanted_) return false;
+  std::string_view body;
   if (parser_.chunked()) {
     if (buffered() == 0) return false;
     size_t used = 0;
@@ -277,33 +283,29 @@ bool Connection::read_body() {
       refuse_body(parser_.status(), parser_.detail());
       return true;
     }
-    if (ex.body_text.size() > ex.body_charge + Slab::kStandard) {
-      const size_t more = ex.body_text.size() - ex.body_charge;
-      if (!io_.server().reserve_body(more)) {
-        io_.server().observe(Refusal::kBodyMemory);
-        refuse_body(503, "Too many large bodies are in memory at once. Try again in a moment.");
-        return true;
-      }
-      ex.body_charge += more;
-    }
+    if (ex.body_text.size() > ex.body_charge + Slab::kStandard && !charge_body(ex.body_text.size())) return true;
     if (result == RequestParser::Result::kMore) {
       if (buffered() > io_.settings().limits.header)
         refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
       return false;
     }
-    ex.request.body = str(ex.body_text);
+    hold_bytes(ex, ex.body_text.size());
+    body = ex.body_text;
   } else {
     const size_t length = parser_.content_length();
     if (body_large_) {
       if (body_received_ < length) return false;
-      ex.request.body = {ex.body_slab->data(), length};
+      body = {ex.body_slab->data(), length};
     } else {
       if (buffered() < length) return false;
       ex.body_slab = slab_;
-      ex.request.body = {slab_->data() + begin_, length};
+      body = {slab_->data() + begin_, length};
       begin_ += length;
     }
+    hold_bytes(ex, length);
   }
+  // After a 504 a hook on the executor may be reading the request.
+  if (ex.stage == Stage::kBody) ex.request.body = str(body);
   ex.body_complete = true;
   body_of_ = nullptr;
   deadline_kind_ = kNone;
@@ -344,7 +346,29 @@ void Connection::answer_ready(Exchange& ex) {
   if (!corked_) io_.mark_dirty(*this);
 }
 
+// Before the answer to the request whose body is waited for (RFC 9110 §10.1.1).
+void Connection::flush_continue() {
+  if (closed() || phase_ != Phase::kOpen) return;
+  if (body_of_ != nullptr && body_of_ == front_ && body_wanted_ && front_->expect_continue) {
+    front_->expect_continue = false;
+    if (buffered() == 0 && body_received_ == 0) continue_left_ = kContinue.size();
+  }
+  while (continue_left_ != 0 && !write_blocked_) {
+    iovec part{const_cast<char*>(kContinue.data()) + kContinue.size() - continue_left_, continue_left_};
+    const ssize_t n = stream_.write({&part, 1});
+    if (n >= 0) {
+      continue_left_ -= static_cast<size_t>(n);
+    } else if (errno == EAGAIN) {
+      write_blocked_ = true;
+      if (!write_deadline_.armed()) io_.deadlines().arm(write_deadline_, io_.now_ns(), io_.settings().timeouts.write);
+    } else if (errno != EINTR) {
+      return abort();
+    }
+  }
+}
+
 void Connection::flush() {
+  flush_continue();  // what of it is left
   while (!closed() && phase_ == Phase::kOpen && !write_blocked_ && front_ != nullptr &&
          front_->stage == Stage::kWriting) {
     std::array<iovec, 64> parts;
@@ -378,8 +402,9 @@ void Connection::flush() {
     }
     if (sent < total) write_blocked_ = true;
     if (write_blocked_ && !write_deadline_.armed())
-      io_.deadlines().arm(write_deadline_, runtime::now_ns(), io_.settings().timeouts.write);
+      io_.deadlines().arm(write_deadline_, io_.now_ns(), io_.settings().timeouts.write);
   }
+  flush_continue();  // the next one's turn may have come
 }
 
 void Connection::finish_front() {
@@ -390,6 +415,7 @@ void Connection::finish_front() {
   if (!safe(ex) && unsafe_in_flight_ > 0) --unsafe_in_flight_;
   ex.bytes_out = ex.out_head.size() + ex.body_out.size();
   queued_bytes_ -= ex.bytes_out;
+  held_bytes_ -= ex.bytes_in;
   runner_.written(ex);
   ex.unref();
 }
@@ -429,8 +455,6 @@ void Connection::linger() {
   if (read_closed_) close();
 }
 
-void Connection::abort() { close(); }
-
 void Connection::write_stalled() {
   io_.server().observe(Refusal::kWriteStall);
   abort();
@@ -440,7 +464,13 @@ void Connection::hung_up() { abort(); }
 
 void Connection::close() {
   if (closed()) return;
-  io_.unwatch(stream_.fd());
+  if (stream_.tls() != nullptr) stream_.end();  // so that the peer knows the end from an attack (RFC 8446 §6.1)
+  abort();
+}
+
+void Connection::abort() {
+  if (closed()) return;
+  if (watched_) io_.unwatch(stream_.fd());
   stream_.close();
   io_.deadlines().disarm(read_deadline_);
   io_.deadlines().disarm(write_deadline_);
@@ -469,18 +499,32 @@ bool Connection::wants_input() const {
   if (read_closed_) return false;
   if (phase_ == Phase::kLingering) return true;
   if (body_of_ != nullptr) return body_wanted_;
+  return takes_requests();
+}
+
+bool Connection::takes_requests() const {
   const Limits& limits = io_.settings().limits;
-  return !no_more_requests_ && parked_ == nullptr && in_flight_ < limits.pipelined && queued_bytes_ <= limits.queued;
+  return !no_more_requests_ && parked_ == nullptr && in_flight_ < limits.pipelined &&
+         queued_bytes_ + held_bytes_ <= limits.queued;
+}
+
+void Connection::hold_bytes(Exchange& ex, size_t count) {
+  ex.bytes_in += count;
+  held_bytes_ += count;
 }
 
 void Connection::update() {
   if (closed()) return;
   if (phase_ == Phase::kOpen && in_flight_ == 0 && (read_closed_ || (io_.closing_idle() && buffered() == 0)))
     return close();
-  if (begin_ == end_ && slab_ && body_of_ == nullptr) io_.slabs().give(std::move(slab_));
+  // While requests run, those behind them share their slab: small ones in pieces must not take one each.
+  if (begin_ == end_ && slab_ && body_of_ == nullptr && (in_flight_ == 0 || !slab_->shared()))
+    io_.slabs().give(std::move(slab_));
   if (!slab_) begin_ = end_ = 0;
 
-  const bool read = wants_input(), write = write_blocked_ || stream_.wants_write();
+  // Where TLS must write before it can read on, bytes that wait in the socket are no news.
+  const bool input = wants_input(), blocked = phase_ == Phase::kOpen && input && stream_.wants_write();
+  const bool read = input && !blocked, write = write_blocked_ || blocked;
   if (read != interest_read_ || write != interest_write_) {
     interest_read_ = read;
     interest_write_ = write;
@@ -494,7 +538,7 @@ void Connection::update() {
     set_read_deadline(timeouts.header, kHandshake);
   else if (body_of_ != nullptr && body_wanted_)
     set_read_deadline(timeouts.body, kBody);
-  else if (read && buffered() != 0)
+  else if (input && buffered() != 0)
     set_read_deadline(timeouts.header, kHeader);
   else if (in_flight_ == 0)
     set_read_deadline(first_request_ ? timeouts.header : timeouts.idle, first_request_ ? kHeader : kIdle);
@@ -509,7 +553,7 @@ void Connection::set_read_deadline(uint32_t duration_ms, int kind) {
   }
   if (kind == deadline_kind_ && read_deadline_.armed()) return;
   deadline_kind_ = kind;
-  io_.deadlines().arm(read_deadline_, runtime::now_ns(), duration_ms);
+  io_.deadlines().arm(read_deadline_, io_.now_ns(), duration_ms);
 }
 
 void Connection::read_expired() {
@@ -534,6 +578,9 @@ void Connection::read_expired() {
         runner_.refuse(ex, 408, "The request's head did not arrive in time.");
       }
       break;
+    case kHandshake:
+      io_.server().observe(Refusal::kHandshake);
+      return abort();
     default:
       return close();
   }

@@ -29,6 +29,9 @@ class Connection final : public exchange::Channel {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // Begins to read. May end the connection; it is in its thread's list by then.
+  void start();
+
   // ---- events
   void readable();
   void writable();
@@ -37,6 +40,7 @@ class Connection final : public exchange::Channel {
   void pump();
   // Finish what runs, begin nothing new. Idle ones close when `now` is set.
   void drain(bool now);
+  // Ends it without a word, and what runs on it.
   void abort();
 
   bool closed() const { return stream_.closed(); }
@@ -65,18 +69,22 @@ class Connection final : public exchange::Channel {
   void read_expired();
   void write_stalled();
   bool receive();
+  bool charge_body(size_t arrived);
   bool process();
   bool parse_next();
   bool may_begin(const Exchange& ex) const;
   void begin(Exchange& ex);
   bool read_body();
   void refuse_body(int status, std::string_view detail);
+  void flush_continue();
   void flush();
   void finish_front();
   void linger();
   void close();
   void update();
   bool wants_input() const;
+  bool takes_requests() const;
+  void hold_bytes(Exchange& ex, size_t count);
   void set_read_deadline(uint32_t duration_ms, int kind);
   Exchange* new_exchange();
   void set_id(Exchange& ex);
@@ -91,11 +99,10 @@ class Connection final : public exchange::Channel {
   uint32_t peer_port_;
   Phase phase_ = Phase::kOpen;
   bool read_closed_ = false, no_more_requests_ = false, write_blocked_ = false, corked_ = false, first_request_ = true;
+  bool watched_ = false;
   bool interest_read_ = true, interest_write_ = false;
   int deadline_kind_ = 0;
 
-  std::shared_ptr<const chain::Table> table_;
-  uint64_t table_generation_ = 0;
   exchange::SlabRef slab_;
   size_t begin_ = 0, end_ = 0;
   RequestParser parser_;
@@ -107,8 +114,9 @@ class Connection final : public exchange::Channel {
 
   Exchange* front_ = nullptr;  // pipeline, oldest first
   Exchange* back_ = nullptr;
-  size_t in_flight_ = 0, unsafe_in_flight_ = 0, queued_bytes_ = 0;
-  size_t written_of_front_ = 0;
+  size_t in_flight_ = 0, unsafe_in_flight_ = 0;
+  size_t queued_bytes_ = 0, held_bytes_ = 0;  // of answers that wait, of requests that run
+  size_t written_of_front_ = 0, continue_left_ = 0;
   ReadDeadline read_deadline_{*this};
   WriteDeadline write_deadline_{*this};
 };

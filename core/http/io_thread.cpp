@@ -52,6 +52,16 @@ std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
   return text;
 }
 
+// Out of memory: this connection pays, the others go on.
+template <typename Work>
+void guarded(Connection& connection, Work work) {
+  try {
+    work();
+  } catch (const std::exception&) {
+    connection.abort();
+  }
+}
+
 }  // namespace
 
 IoThread::IoThread(Server& server, size_t index) : Home(index), server_(server) {
@@ -108,6 +118,7 @@ void IoThread::unwatch(int fd) {
 
 void IoThread::on_ready(const Pistache::Aio::FdSet& fds) {
   current_ = this;
+  now_ns_ = runtime::now_ns();
   for (const auto& entry : fds) {
     const uint64_t tag = entry.getTag().value();
     if (tag == kEventTag) {
@@ -119,20 +130,18 @@ void IoThread::on_ready(const Pistache::Aio::FdSet& fds) {
       uint64_t count = 0;
       [[maybe_unused]] const ssize_t n = ::read(timer_fd_, &count, sizeof count);
       timer_armed_ns_ = exchange::DeadlineQueue::kNever;
-      deadlines_.expire(runtime::now_ns());
+      deadlines_.expire(now_ns_);
     } else if ((tag & 3) == kListenerTag) {
       accept_from(tag >> 2);
     } else {
       auto& connection = *reinterpret_cast<Connection*>(tag);
-      try {
+      guarded(connection, [&] {
         if (entry.isWritable()) connection.writable();
         if (entry.isReadable())
           connection.readable();
         else if (!entry.isWritable())
           connection.hung_up();
-      } catch (const std::exception&) {  // out of memory: this connection pays, the others go on
-        connection.abort();
-      }
+      });
     }
   }
   after_batch();
@@ -144,7 +153,7 @@ void IoThread::after_batch() {
     batch.swap(dirty_);
     for (Connection* connection : batch) {
       connection->dirty = false;
-      connection->pump();
+      guarded(*connection, [&] { connection->pump(); });
     }
     batch.clear();
     if (dirty_.empty()) dirty_.swap(batch);  // keeps the capacity
@@ -162,6 +171,20 @@ void IoThread::arm_timer() {
   at.it_value.tv_nsec = static_cast<long>(next % 1'000'000'000);
   ::timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &at, nullptr);
   timer_armed_ns_ = next;
+}
+
+const std::shared_ptr<const chain::Table>& IoThread::table(const chain::Runner& runner) {
+  const uint64_t generation = runner.generation();
+  for (Published& each : tables_) {
+    if (each.runner != &runner) continue;
+    if (each.generation != generation) {
+      auto table = runner.table();
+      each = {&runner, generation, {table.get(), [table](const chain::Table*) {}}};
+    }
+    return each.table;
+  }
+  tables_.push_back({&runner, generation - 1, nullptr});
+  return table(runner);
 }
 
 // --------------------------------------------------------------------- inbox
@@ -231,13 +254,13 @@ Exchange* IoThread::take_exchange() {
     free_exchanges_.pop_back();
   }
   ex->ref();
-  server_.enter_exchange();
+  exchanges_.store(exchanges_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return ex;
 }
 
 void IoThread::recycle(Exchange* ex) {
   ex->reset();
-  server_.leave_exchange();
+  exchanges_.store(exchanges_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
   if (free_exchanges_.size() < kMaxFreeExchanges)
     free_exchanges_.push_back(ex);
   else
@@ -268,10 +291,12 @@ void IoThread::add(int fd, const Server::Listener& listener, std::string_view pe
     ::close(fd);
     return;
   }
-  auto connection = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
-  connection->next = connections_;
-  if (connections_ != nullptr) connections_->previous = connection.get();
-  connections_ = connection.release();
+  auto made = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
+  Connection& connection = *made.release();
+  connection.next = connections_;
+  if (connections_ != nullptr) connections_->previous = &connection;
+  connections_ = &connection;
+  guarded(connection, [&] { connection.start(); });
 }
 
 void IoThread::adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
@@ -307,11 +332,11 @@ bool IoThread::accept_from(size_t index) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         server_.observe(Refusal::kDescriptors);
         watch_listeners(false);
-        deadlines_.arm(accept_pause_, runtime::now_ns(), kAcceptPauseMs);
+        deadlines_.arm(accept_pause_, now_ns_, kAcceptPauseMs);
       }
       return false;
     }
-    if (!server_.enter_connection()) {
+    if (!server_.enter_connection(listener)) {
       server_.observe(Refusal::kConnections);
       if (!listener.tls) {
         [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);

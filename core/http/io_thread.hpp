@@ -38,6 +38,7 @@ class IoThread final : public exchange::Home {
   void adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
   void call(std::function<void()> task);
   size_t load() const { return load_.load(std::memory_order_relaxed); }
+  size_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
 
   // ---- exchange::Home
   void post(exchange::Exchange* ex) override;
@@ -54,6 +55,10 @@ class IoThread final : public exchange::Home {
   exchange::SlabPool& slabs() { return slabs_; }
   exchange::Exchange* take_exchange();
   std::string_view date() { return date_.now(); }
+  // When the events that are handled now were seen.
+  uint64_t now_ns() const { return now_ns_; }
+  // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache line.
+  const std::shared_ptr<const chain::Table>& table(const chain::Runner& runner);
   uint64_t random();
   void watch(int fd, void* tag, bool read, bool write);
   void rearm(int fd, void* tag, bool read, bool write);
@@ -72,6 +77,12 @@ class IoThread final : public exchange::Home {
   bool closing_idle() const { return closing_idle_; }
 
  private:
+  struct Published {
+    const chain::Runner* runner;
+    uint64_t generation;
+    std::shared_ptr<const chain::Table> table;
+  };
+
   void drain_inbox();
   void run_calls();
   void arm_timer();
@@ -99,7 +110,7 @@ class IoThread final : public exchange::Home {
   std::mutex mutex_;
   std::vector<std::function<void()>> calls_;
   std::atomic<bool> has_calls_{false};
-  std::atomic<size_t> load_{0};
+  std::atomic<size_t> load_{0}, exchanges_{0};  // the second is written by this thread alone
 
   exchange::DeadlineQueue deadlines_;
   exchange::SlabPool slabs_;
@@ -107,7 +118,8 @@ class IoThread final : public exchange::Home {
   Connection* connections_ = nullptr;
   std::vector<Connection*> dirty_, buried_;
   DateCache date_;
-  uint64_t random_state_;
+  uint64_t random_state_, now_ns_ = 0;
+  std::vector<Published> tables_;
   bool draining_ = false, closing_idle_ = false, listening_ = false;
 };
 

@@ -26,9 +26,11 @@ bool token_char(char c) {
 
 // RFC 9112 §5.2, §2.2: a head with a line that begins with white space, or with CR or LF alone, is refused.
 bool lines_are_clean(std::string_view head) {
-  for (size_t at = head.find_first_of("\r\n"); at != std::string_view::npos; at = head.find_first_of("\r\n", at + 2)) {
-    if (head[at] != '\r' || at + 1 >= head.size() || head[at + 1] != '\n') return false;
-    if (at + 2 < head.size() && (head[at + 2] == ' ' || head[at + 2] == '\t')) return false;
+  size_t begin = 0;
+  for (size_t end = head.find('\n'); end != std::string_view::npos; end = head.find('\n', begin)) {
+    if (end == begin || head.find('\r', begin) != end - 1) return false;
+    begin = end + 1;
+    if (begin < head.size() && (head[begin] == ' ' || head[begin] == '\t')) return false;
   }
   return head.find('\0') == std::string_view::npos;
 }
@@ -51,6 +53,7 @@ void for_list(std::string_view list, Each each) {
 // The grammar, and the only code that knows Beast.
 class RequestParser::Beast {
  public:
+  explicit Beast(size_t max_fields) : max_fields_(max_fields) {}
   void begin(Exchange* ex) {
     parser_.emplace(*this);
     parser_->header_limit(UINT32_MAX);
@@ -82,13 +85,22 @@ class RequestParser::Beast {
     using Length = boost::optional<std::uint64_t>;
     void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int, Ec&) override {}
     void on_response_impl(int, beast::string_view, int, Ec&) override {}
-    void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, Ec&) override {
-      if (!owner_.head_done_) owner_.exchange_->headers.push_back({str(sv(name)), str(sv(value))});  // else a trailer
+    void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, Ec& ec) override {
+      if (owner_.head_done_) return;  // a trailer
+      auto& fields = owner_.exchange_->headers;
+      if (fields.size() == owner_.max_fields_)
+        ec = beast::http::error::header_limit;
+      else
+        fields.push_back({str(sv(name)), str(sv(value))});
     }
     void on_header_impl(Ec&) override {}
     void on_body_init_impl(const Length&, Ec&) override {}
     std::size_t on_body_impl(beast::string_view body, Ec&) override { return body.size(); }
-    void on_chunk_header_impl(std::uint64_t size, beast::string_view, Ec& ec) override {
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view extension, Ec& ec) override {
+      // Beast lets a quoted value hold anything, a line end included.
+      for (const char c : extension)
+        if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f)
+          ec = beast::http::error::bad_chunk_extension;
       if (size > owner_.limit_ - owner_.body_->size()) ec = beast::http::error::body_limit;
     }
     std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, Ec&) override {
@@ -101,6 +113,7 @@ class RequestParser::Beast {
     Beast& owner_;
   };
 
+  const size_t max_fields_;
   std::optional<Parser> parser_;
   Exchange* exchange_ = nullptr;
   std::string* body_ = nullptr;
@@ -108,7 +121,8 @@ class RequestParser::Beast {
   bool head_done_ = false;
 };
 
-RequestParser::RequestParser(const Limits& limits) : limits_(limits), beast_(std::make_unique<Beast>()) {}
+RequestParser::RequestParser(const Limits& limits)
+    : limits_(limits), beast_(std::make_unique<Beast>(limits.header_fields)) {}
 RequestParser::~RequestParser() = default;
 
 void RequestParser::reset() {
@@ -158,7 +172,6 @@ RequestParser::Result RequestParser::set_path(Exchange& ex) {
   if (!exchange::valid_percent(target.path) || !exchange::valid_percent(target.query))
     return error(400, "A '%' in the request target is not followed by two hexadecimal digits, or encodes NUL.");
   ex.request.query = str(target.query);
-  if (!target.scheme.empty()) ex.request.scheme = str(target.scheme);
   if (!target.authority.empty()) ex.request.authority = str(target.authority);
   if (!exchange::valid_authority(target.authority)) return error(400, "The request target names no valid host.");
   if (target.asterisk) target.path = "*";
@@ -284,9 +297,9 @@ RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchang
 
   beast_->begin(&ex);
   size_t used = 0;
-  if (const beast::error_code ec = beast_->put(head.data(), head.size(), &used); ec || !beast_->head_done())
-    return error(400, "A header field is malformed.");
-  if (ex.headers.size() > limits_.header_fields) return error(431, "There are more header fields than the limit.");
+  const beast::error_code ec = beast_->put(head.data(), head.size(), &used);
+  if (ec == beast::http::error::header_limit) return error(431, "There are more header fields than the limit.");
+  if (ec || !beast_->head_done()) return error(400, "A header field is malformed.");
   if (const Result result = vet_fields(ex); result != Result::kDone) return result;
   *consumed = skipped + head_size;
   return Result::kDone;

@@ -76,6 +76,8 @@ std::string_view refusal_name(Refusal refusal) {
       return "body_timeout";
     case Refusal::kWriteStall:
       return "write_stall";
+    case Refusal::kHandshake:
+      return "handshake";
   }
   return "";
 }
@@ -88,7 +90,8 @@ Server::~Server() {
     if (listener.fd >= 0) ::close(listener.fd);
 }
 
-std::string Server::listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls) {
+std::string Server::listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
+                           size_t spare) {
   const size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) return "'" + std::string(address) + "' is not HOST:PORT";
   std::string host(address.substr(0, colon));
@@ -119,7 +122,7 @@ std::string Server::listen(std::string_view address, chain::Runner& runner, std:
   const uint16_t number = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
                                                             : reinterpret_cast<sockaddr_in&>(bound).sin_port);
   listeners_.push_back(
-      {fd, &runner, std::move(tls), std::string(address.substr(0, colon)) + ":" + std::to_string(number)});
+      {fd, &runner, std::move(tls), std::string(address.substr(0, colon)) + ":" + std::to_string(number), spare});
   return {};
 }
 
@@ -166,10 +169,17 @@ bool Server::reserve_body(size_t bytes) {
   return false;
 }
 
-bool Server::enter_connection() {
-  if (connections_.fetch_add(1, std::memory_order_acq_rel) < settings_.limits.connections) return true;
+bool Server::enter_connection(const Listener& listener) {
+  const size_t limit = settings_.limits.connections + listener.spare;
+  if (connections_.fetch_add(1, std::memory_order_acq_rel) < limit) return true;
   leave_connection();
   return false;
+}
+
+size_t Server::exchanges() const {
+  size_t sum = 0;
+  for (const auto& io : threads_) sum += io->exchanges();
+  return sum;
 }
 
 IoThread& Server::least_loaded() {

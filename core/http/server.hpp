@@ -29,8 +29,10 @@ enum class Refusal : uint8_t {
   kBodyMemory,
   kHeaderTimeout,
   kBodyTimeout,
-  kWriteStall
+  kWriteStall,
+  kHandshake
 };
+inline constexpr size_t kRefusals = 10;
 std::string_view refusal_name(Refusal refusal);
 
 class Server {
@@ -42,9 +44,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0"; under TLS where a context is given. Empty on
-  // success, else why not.
-  std::string listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls);
+  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0"; under TLS where a context is given. `spare`
+  // connections are taken past the limit. Empty on success, else why not.
+  std::string listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls, size_t spare);
   // The address listener `index` is bound to, with the port the system chose.
   std::string address(size_t index) const;
 
@@ -53,6 +55,14 @@ class Server {
   // Stops accepting, answers what runs, closes, stops the threads. True if everything ended before the deadline.
   bool drain();
 
+  struct Listener {
+    int fd = -1;
+    chain::Runner* runner = nullptr;
+    std::shared_ptr<tls::Context> tls;
+    std::string address;
+    size_t spare = 0;
+  };
+
   // ---- [any] for I/O threads
   const Settings& settings() const { return settings_; }
   void observe(Refusal refusal) {
@@ -60,19 +70,12 @@ class Server {
   }
   bool reserve_body(size_t bytes);
   void release_body(size_t bytes) { bodies_.fetch_sub(bytes, std::memory_order_relaxed); }
-  bool enter_connection();
+  // The operator's listener has places of its own: who fills the others does not lock them out.
+  bool enter_connection(const Listener& listener);
   void leave_connection() { connections_.fetch_sub(1, std::memory_order_acq_rel); }
-  void enter_exchange() { exchanges_.fetch_add(1, std::memory_order_relaxed); }
-  void leave_exchange() { exchanges_.fetch_sub(1, std::memory_order_acq_rel); }
-  size_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
+  size_t exchanges() const;
   size_t connections() const { return connections_.load(std::memory_order_acquire); }
 
-  struct Listener {
-    int fd = -1;
-    chain::Runner* runner = nullptr;
-    std::shared_ptr<tls::Context> tls;
-    std::string address;
-  };
   std::vector<Listener>& listeners() { return listeners_; }
   IoThread& least_loaded();
 
@@ -84,7 +87,7 @@ class Server {
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::unique_ptr<Reactor> reactor_;
-  std::atomic<size_t> bodies_{0}, connections_{0}, exchanges_{0};
+  std::atomic<size_t> bodies_{0}, connections_{0};
 };
 
 }  // namespace bulkhead::http

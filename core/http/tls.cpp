@@ -18,6 +18,8 @@ namespace {
 
 // One record holds so much (RFC 8446 §5.1).
 constexpr size_t kRecord = 16 * 1024;
+// Then other connections get their turn.
+constexpr ssize_t kWriteAtOnce = 256 * 1024;
 
 std::string reason() {
   const unsigned long code = ERR_peek_last_error();
@@ -77,7 +79,9 @@ ssize_t Session::failed(int result) {
     static constexpr std::string_view kAnswer =
         "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 24\r\n\r\n"
         "This port speaks https.\n";
-    [[maybe_unused]] const ssize_t n = ::send(fd_, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    [[maybe_unused]] ssize_t n = ::send(fd_, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    char rest[4096];  // read, or closing would reset the connection and take the answer along
+    n = ::recv(fd_, rest, sizeof rest, MSG_DONTWAIT);
   }
   ERR_clear_error();
   errno = ECONNRESET;
@@ -125,6 +129,7 @@ ssize_t Session::write(std::span<const iovec> parts) {
       return -1;
     }
     written += n;
+    if (written >= kWriteAtOnce) return written;
     offset += static_cast<size_t>(n);
     while (!parts.empty() && offset >= parts.front().iov_len) {
       offset -= parts.front().iov_len;
@@ -170,6 +175,8 @@ std::optional<Issue> Context::load() {
   SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");  // TLS 1.2; those of 1.3 are all sound
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  // Or one read would take records that carry no data, as many as a client cares to send.
+  SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);  // tickets need no memory here
   SSL_CTX_set_alpn_select_cb(ctx, select_protocol, nullptr);
   SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);  // or OpenSSL would ask at the terminal

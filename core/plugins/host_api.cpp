@@ -247,10 +247,9 @@ struct HostApi {
     ex.wake();
     return BH_OK;
   }
-  static bh_status ex_resume(const bh_host* /*h*/, bh_exchange* handle) {
+  static bh_status ex_resume(const bh_host* h, bh_exchange* handle) {
     Exchange& ex = *Exchange::of(handle);
-    if (!ex.live() && !ex.responding.load(std::memory_order_acquire)) return BH_E_GONE;
-    if (ex.resumed.exchange(true, std::memory_order_acq_rel)) return BH_E_STATE;
+    if (!ex.resume(&of(h).owner_)) return ex.live() ? BH_E_STATE : BH_E_GONE;
     ex.wake();
     return BH_OK;
   }

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support.http import HELLO, PLUGINS, becomes_quiet, contract_config, exchange
+from support.http import HELLO, PLUGINS, becomes_quiet, contract_config, exchange, executed
 from support.servers import BUILD, PATIENCE, PRESET, Host, Raw, wait_until
 
 HEALTH = f"  - {{ id: health, library: {BUILD}/lib/bulkhead/health.so }}\n"
@@ -176,6 +176,23 @@ def many_idle(host):
     others_are_served(host)
     for raw in held:
         raw.socket.close()
+
+
+def test_requests_behind_a_stalled_answer_are_not_all_begun(server):
+    """What one connection holds of requests and answers together is bounded: limits.queued, 1 MiB."""
+    before = executed(server)
+    head = "GET /mirror HTTP/1.1\r\nHost: x\r\nA: " + "a" * 30_000 + "\r\n\r\n"
+    with Raw(server.port) as raw:
+        sender = threading.Thread(target=lambda: raw.send(LARGE.replace("noisy/large", "async/1500") + head * 63), daemon=True)
+        sender.start()
+        time.sleep(1)
+        begun = executed(server) - before
+        assert 1 <= begun <= 1024 * 1024 // 30_000 + 2, begun
+        assert raw.answer().body == b"/async/1500"
+        for _ in range(63):
+            assert raw.answer().status == 200
+        sender.join()
+    assert executed(server) - before == 63
 
 
 ATTACKS = [slow_heads, slow_bodies, slow_readers, pipelined_to_a_slow_reader, storms, resets_at_every_stage, half_closed, leaving_callers, full_executor, header_bombs, many_idle]

@@ -59,15 +59,18 @@ def test_a_body_of_the_limit_and_one_byte_more(server, chunked):
 
 
 def test_all_bodies_together(server):
-    held = []
-    for _ in range(4):
-        held.append(Raw(server.port).send(POST + "Content-Length: 65536\r\n\r\nx"))
+    whole = POST.encode() + b"Content-Length: 65536\r\n\r\n" + b"x" * 65536
+    promised = [Raw(server.port).send(POST + "Content-Length: 65536\r\n\r\nx") for _ in range(20)]
+    assert exchange(server, whole).status == 200, "a promise takes no room"
+    held = [Raw(server.port).send(whole[:-50]) for _ in range(4)]
     time.sleep(0.1)
-    answer = exchange(server, POST + "Content-Length: 65536\r\n\r\nx")
+    answer = exchange(server, whole)
     assert answer.status == 503 and answer.headers["retry-after"] == "1"
+    chunked = exchange(server, POST.encode() + b"Transfer-Encoding: chunked\r\n\r\nf000\r\n" + b"x" * 0xF000)
+    assert chunked.status == 503 and chunked.headers["connection"] == "close"
+    held += promised
     for raw in held:
         raw.socket.close()
-    whole = POST.encode() + b"Content-Length: 65536\r\n\r\n" + b"x" * 65536
     wait_until(lambda: exchange(server, whole).status == 200, what="room for bodies")
 
 
@@ -128,6 +131,7 @@ def test_connections_past_the_limit(server):
         held = [Raw(server.port) for _ in range(40)]
         answers = wait_until(lambda: [a for a in [exchange(server, "")] if a], what="a refusal")
         assert answers[0].status == 503 and answers[0].headers["retry-after"] == "1"
+        assert server.get("/_host/plugins", admin=True).status == 200, "the operator has places of their own"
         return held
 
     held = filled()

@@ -148,6 +148,7 @@ def test_s3_2_2_absolute_form_and_its_host(server):
     reached = seen(server, "Host: other\r\n", target="http://real:81/mirror?q")
     assert (reached["authority"], reached["path"], reached["query"], reached["scheme"]) == ("real:81", "/mirror", "q", "http")
     assert seen(server, target="HTTP://x/mirror")["path"] == "/mirror"
+    assert seen(server, target="https://x/mirror")["scheme"] == "http", "the connection's, whatever the caller claims"
     assert exchange(server, "GET http://x HTTP/1.1\r\nHost: x\r\n\r\n").status == 404, "an empty path is /"
     assert exchange(server, "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n").status in (204, 404)
     for target in ("ftp://x/mirror", "http:///mirror", "http://u@x/mirror", "http:/mirror", "http://x/mirror#f", "http://a b/mirror", "http://x:port/mirror", "http://[::1/mirror", "http://x\\y/mirror"):
@@ -262,7 +263,7 @@ def test_s7_1_chunked(server, data, body):
 @pytest.mark.parametrize("data", [
     "x\r\n", "-5\r\nhello\r\n0\r\n\r\n", "+5\r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n", " 5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "\r\n5\r\nhello\r\n0\r\n\r\n", ";a\r\nhello\r\n",
     "5\r\nhelloX\r\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r0\r\n\r\n", "10000000000000000\r\nhello", "FFFFFFFFFFFFFFFF0\r\nhello",
-    "5;a\x00\r\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "5;a\rb\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nbad trailer\r\n\r\n", "5\r\nhello\r\n0\r\nA : b\r\n\r\n", "5\r\nhello\r\n0\r\n folded\r\n\r\n",
+    "5;a\x00\r\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "5;a\rb\r\nhello\r\n0\r\n\r\n", "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", "5;a=\"\x00\"\r\nhello\r\n0\r\n\r\n", "5;a=\"\r\"\r\nhello\r\n0\r\n\r\n", "0;a=\"\n\"\r\n\r\n", "5\r\nhello\r\n0\r\nbad trailer\r\n\r\n", "5\r\nhello\r\n0\r\nA : b\r\n\r\n", "5\r\nhello\r\n0\r\n folded\r\n\r\n",
     "5\r\nhello\r\n0\r\nA: b\n\r\n", "5\r\nhello\r\n0\r\n\n", "0\r\n\rX",
 ])
 def test_s7_1_bad_chunks(server, data):

@@ -31,7 +31,7 @@ def tls_config(certificate, more="", server=""):
 
 @pytest.fixture(scope="module")
 def server(authority, tmp_path_factory):
-    host = Host(tls_config(authority.issue("localhost"), server="  timeouts: { header: 1s }\n"), tmp_path_factory.mktemp("tls"))
+    host = Host(tls_config(authority.issue("localhost"), server="  timeouts: { header: 1s, idle: 2s }\n"), tmp_path_factory.mktemp("tls"))
     yield host
     host.stop()
 
@@ -201,6 +201,44 @@ def test_a_slow_client_of_late_answers(server, authority):
     with Raw(server.port, tls=authority.client()) as raw:
         raw.send("".join(f"GET /async/{n % 3} HTTP/1.1\r\nHost: x\r\n\r\n" for n in range(300)))
         assert [raw.answer().body for _ in range(300)] == [f"/async/{n % 3}".encode() for n in range(300)]
+
+
+def test_100_continue_to_a_full_socket(server, authority):
+    """A record that OpenSSL has begun is the one that goes on, or the answer behind it would be torn."""
+    with Raw(server.port, tls=authority.client()) as raw:
+        raw.send("GET /noisy/large HTTP/1.1\r\nHost: x\r\n\r\nPOST /mirror HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        time.sleep(0.2)
+        assert len(raw.answer().body) == 8 * 1024 * 1024 and raw.answer().status == 100
+        assert raw.send("ok").answer().json["body"] == "ok"
+
+
+def test_rfc8446_s4_6_3_a_flood_of_key_updates(server, authority):
+    """They carry no data and each asks for an answer that nobody reads: neither a loop nor a wait may come of it."""
+    flood = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_3", "-quiet", "-no_ign_eof"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 2
+        context = authority.client()
+        while time.monotonic() < end and flood.poll() is None:
+            try:
+                flood.stdin.write(b"K\n" * 500)
+                flood.stdin.flush()
+            except BrokenPipeError:
+                break
+            started = time.monotonic()
+            with Raw(server.port, tls=context) as raw:
+                assert raw.send(HELLO).answer().status == 200
+            assert time.monotonic() - started < 5
+    finally:
+        flood.kill()
+        flood.wait()
+    becomes_quiet(server)
+
+
+def test_rfc8446_s6_1_idle_connections_end_with_close_notify(server, authority):
+    """Python raises SSLEOFError where the end comes without it."""
+    with Raw(server.port, tls=authority.client()) as raw:
+        assert raw.send(HELLO).answer().status == 200
+        assert raw.ended(), "after the idle deadline"
 
 
 def test_a_half_closed_connection(server, authority):

@@ -196,6 +196,11 @@ def test_hooks_in_phases(hosts):
     assert "x-author: a-first" in data
 
 
+def test_a_plugin_resumes_only_its_own_step(hosts):
+    host = hosts(contract_config(("a", "chained", "{ name: a }"), ("b", "chained", "{ name: b }")))
+    assert host.request("POST", "/chained/a/echo", "abc", {"x-stop": "twice"}).status == 403
+
+
 def test_hooks_of_what_no_route_answers(hosts):
     host = hosts(contract_config(("c", "chained", "{ name: c }")))
     missing = host.get("/nowhere")

@@ -156,7 +156,7 @@ class Raw:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost", session=session)
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost", session=session, suppress_ragged_eofs=False)
         self.buffer = b""
 
     def __enter__(self):

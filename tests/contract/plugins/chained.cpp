@@ -31,6 +31,15 @@ class Chained : public bulkhead::Plugin {
     return mark(r, "admit");
   }
   bh_flow authenticate(const bulkhead::Request& r) {
+    if (r.header("x-stop") == "twice" && name_ == "a") {
+      // Resumes again while another plugin is waited for: that one's word must not be taken for it.
+      std::thread([ex = bulkhead::Exchange(host().raw(), r.handle())] {
+        ex.resume();
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        ex.resume();
+      }).detach();
+      return BH_PENDING;
+    }
     if (r.header("x-stop") != "wait") return mark(r, "authenticate");
     mark(r, "authenticate");
     // Waits on another thread, then goes on.
@@ -40,7 +49,14 @@ class Chained : public bulkhead::Plugin {
     }).detach();
     return BH_PENDING;
   }
-  bh_flow authorize(const bulkhead::Request& r) { return mark(r, "authorize"); }
+  bh_flow authorize(const bulkhead::Request& r) {
+    if (r.header("x-stop") != "twice" || name_ != "b") return mark(r, "authorize");
+    std::thread([ex = bulkhead::Exchange(host().raw(), r.handle())] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      ex.fail(BH_E_DENIED, "refused after a while");
+    }).detach();
+    return BH_PENDING;
+  }
   bh_flow prepare(const bulkhead::Request& r) { return mark(r, "prepare"); }
   bh_flow respond(const bulkhead::Request& r) {
     const std::string trail(r.attribute(std::string(host().instance()) + ".trail"));

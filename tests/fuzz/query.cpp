@@ -1,0 +1,21 @@
+// The query string of GET /people: 400 with a reason, or a statement in which nothing of it stands.
+#include "query.hpp"
+
+#include "fuzz.hpp"
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    const people::ListQuery query = people::ListQuery::parse(text);
+    std::vector<bh_value> values;
+    for (const int32_t dialect : {0, 1}) {
+      const std::string sql = query.sql(dialect, &values);
+      fuzz::expect(sql.find_first_of("'\";\\") == std::string::npos, "no text of the request in the statement");
+      fuzz::expect(query.limit >= 0 && query.limit <= people::ListQuery::kMaxLimit && query.offset >= 0, "bounds");
+    }
+    static_cast<void>(query.next("/people", text));
+  } catch (const bulkhead::Problem& problem) {
+    fuzz::expect(problem.status == 400 && !problem.detail.empty(), "a reason");
+  }
+  return 0;
+}
