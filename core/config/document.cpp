@@ -9,6 +9,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <utility>
 
 namespace bulkhead::config {
 
@@ -87,6 +88,12 @@ class Reader {
   explicit Reader(Document& document) : document_(document) {}
 
   Json read(const YAML::Node& node, const std::string& pointer) {
+    // An alias may hold itself, or so many others that the whole is larger than any memory.
+    if (++nodes_ > kMaxNodes || std::count(pointer.begin(), pointer.end(), '/') > kMaxDepth) {
+      if (!std::exchange(too_large_, true))
+        document_.issues_.push_back({pointer, "nested too deeply, or an alias that holds itself"});
+      return nullptr;
+    }
     const YAML::Mark mark = node.Mark();
     document_.marks_[pointer] = {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
     switch (node.Type()) {
@@ -128,7 +135,11 @@ class Reader {
     return plain_scalar(text);
   }
 
+  static constexpr size_t kMaxNodes = 100'000;
+  static constexpr std::ptrdiff_t kMaxDepth = 64;
   Document& document_;
+  size_t nodes_ = 0;
+  bool too_large_ = false;
 };
 
 Document::Document(std::string file) : file_(std::move(file)) {
@@ -146,6 +157,11 @@ Document::Document(std::string file, const std::string& text) : file_(std::move(
 void Document::parse(const std::string& text) {
   try {
     static_cast<void>(Json(text).dump());  // throws where it is not UTF-8
+    // yaml-cpp would guess another encoding, and pass on what no JSON can hold.
+    if (text.find('\0') != std::string::npos) {
+      issues_.push_back({"", "holds a NUL character; save it as UTF-8"});
+      return;
+    }
     value = Reader(*this).read(YAML::Load(text), "");
   } catch (const Json::exception&) {
     issues_.push_back({"", "is not valid UTF-8"});

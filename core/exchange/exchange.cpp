@@ -28,31 +28,26 @@ void Exchange::wake() {
   home_.post(this);
 }
 
-void Exchange::store_header(const bh_pair& header) {
-  std::string_view name = view(header.name);
-  char* p = arena_.allocate(name.size());
-  std::transform(name.begin(), name.end(), p, lower);
-  answer_.headers.push_back({{p, name.size()}, str(copy_locked(view(header.value)))});
-}
-
 bool Exchange::answer(const bh_reply& reply, std::string_view author) {
   if (!claim()) {
     if (reply.release != nullptr) reply.release(reply.arg);
     return false;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    answer_.status = reply.status;
-    answer_.author = author;
-    for (size_t i = 0; i < reply.header_count; ++i) store_header(reply.headers[i]);
-    if (reply.release != nullptr) {
-      answer_.body = view(reply.body);
-      answer_.release = reply.release;
-      answer_.arg = reply.arg;
-    } else {
-      answer_.body = copy_locked(view(reply.body));
-      answer_.release = no_release;
-    }
+  answer_.status = reply.status;
+  answer_.author = author;
+  for (size_t i = 0; i < reply.header_count; ++i) {
+    const std::string_view name = view(reply.headers[i].name);
+    char* p = answer_arena_.allocate(name.size());
+    std::transform(name.begin(), name.end(), p, lower);
+    answer_.headers.push_back({{p, name.size()}, str(answer_arena_.copy(view(reply.headers[i].value)))});
+  }
+  if (reply.release != nullptr) {
+    answer_.body = view(reply.body);
+    answer_.release = reply.release;
+    answer_.arg = reply.arg;
+  } else {
+    answer_.body = answer_arena_.copy(view(reply.body));
+    answer_.release = no_release;
   }
   answer_state_.store(kSet, std::memory_order_release);
   return true;
@@ -172,20 +167,19 @@ std::string_view Exchange::copy(std::string_view text) {
 void Exchange::on_end(void (*run)(void*), void* arg) {
   {
     const std::lock_guard lock(mutex_);
-    if (!ended_) {
-      callbacks_.push_back({run, arg});
-      return;
-    }
+    callbacks_.push_back({run, arg});
+    End seen = End::kNobody;
+    if (end_.compare_exchange_strong(seen, End::kWaited, std::memory_order_acq_rel) || seen == End::kWaited) return;
+    callbacks_.pop_back();
   }
   run(arg);
 }
 
 void Exchange::run_end_callbacks() {
+  if (end_.exchange(End::kOver, std::memory_order_acq_rel) != End::kWaited) return;
   std::vector<Callback> due;
   {
     const std::lock_guard lock(mutex_);
-    if (ended_) return;
-    ended_ = true;
     due.swap(callbacks_);
   }
   for (const Callback& callback : due) callback.run(callback.arg);
@@ -235,11 +229,12 @@ void Exchange::reset() {
   attributes_.clear();
   edits_.clear();
   callbacks_.clear();
-  ended_ = false;
+  end_.store(End::kNobody, std::memory_order_relaxed);
   edit_status_ = 0;
   answer_.status = 0;
   answer_.headers.clear();
   answer_.author = {};
+  answer_arena_.reset();
   arena_.reset();
 }
 

@@ -253,6 +253,7 @@ class Exchange final : public DeadlineEntry {
   struct Attribute {
     std::string_view key, value;
   };
+  enum class End : uint8_t { kNobody, kWaited, kOver };
   struct Callback {
     void (*run)(void*);
     void* arg;
@@ -262,7 +263,6 @@ class Exchange final : public DeadlineEntry {
     int expected = kOpen;
     return answer_state_.compare_exchange_strong(expected, kClaimed, std::memory_order_acq_rel);
   }
-  void store_header(const bh_pair& header);
   void apply(const Edit& edit);
   std::string_view copy_locked(std::string_view text) { return arena_.copy(text); }
 
@@ -271,6 +271,10 @@ class Exchange final : public DeadlineEntry {
   std::atomic<uint32_t> refs_{0}, holds_{0};
   std::atomic<int> answer_state_{kOpen};
   std::atomic<bool> live_{true};
+  std::atomic<End> end_{End::kNobody};  // whether on_end callbacks wait
+  // Who has claimed the answer fills it without a lock; then the home thread and the steps of RESPOND have it.
+  Answer answer_;
+  Arena answer_arena_;
   std::mutex mutex_;  // what follows
   bh_error executor_error_{};
   Arena arena_;
@@ -278,9 +282,7 @@ class Exchange final : public DeadlineEntry {
   std::vector<Edit> edits_;
   std::atomic<bool> has_edits_{false};
   std::vector<Callback> callbacks_;
-  bool ended_ = false;
   int32_t edit_status_ = 0;
-  Answer answer_;
 };
 
 }  // namespace bulkhead::exchange

@@ -144,9 +144,12 @@ bool Connection::process() {
       if (!read_body()) break;
     } else {
       if (!takes_requests()) break;
-      // Empty lines between requests are skipped (RFC 9112 §2.2).
-      while (parsing_ == nullptr && buffered() >= 2 && std::memcmp(slab_->data() + begin_, "\r\n", 2) == 0) begin_ += 2;
-      if (buffered() == 0 || !parse_next()) break;
+      if (buffered() == 0) break;
+      if (parsing_ == nullptr) {
+        begin_ += RequestParser::empty_lines({slab_->data() + begin_, buffered()});
+        if (buffered() == 0 || (buffered() == 1 && slab_->data()[begin_] == '\r')) break;
+      }
+      if (!parse_next()) break;
     }
     progress = true;
   }

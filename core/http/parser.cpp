@@ -1,5 +1,6 @@
 #include "core/http/parser.hpp"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstring>
 #include <optional>
@@ -24,15 +25,25 @@ bool token_char(char c) {
          kMarks.find(c) != std::string_view::npos;
 }
 
-// RFC 9112 §5.2, §2.2: a head with a line that begins with white space, or with CR or LF alone, is refused.
-bool lines_are_clean(std::string_view head) {
-  size_t begin = 0;
-  for (size_t end = head.find('\n'); end != std::string_view::npos; end = head.find('\n', begin)) {
-    if (end == begin || head.find('\r', begin) != end - 1) return false;
-    begin = end + 1;
-    if (begin < head.size() && (head[begin] == ' ' || head[begin] == '\t')) return false;
+// RFC 9112 §7.1.1. Beast lets a quoted value hold anything, a line end included; and white space that is only
+// tolerated ("5 ;a = b") is where parsers part company.
+bool sound_extension(std::string_view text) {
+  bool quoted = false, escaped = false;
+  for (const char c : text) {
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
+    if (!quoted && (c == ' ' || c == '\t')) return false;
+    if (c == '"' && !escaped) quoted = !quoted;
+    escaped = quoted && c == '\\' && !escaped;
   }
-  return head.find('\0') == std::string_view::npos;
+  return true;
+}
+
+// What frames a message is read by all alike, or by none: a tab here is legal, and refused by llhttp. In the buffer a
+// field's value is followed by white space and its line's end.
+bool tab_behind(std::string_view value) {
+  const char* at = value.data() + value.size();
+  while (*at == ' ') ++at;
+  return *at == '\t';
 }
 
 template <typename Each>
@@ -97,10 +108,7 @@ class RequestParser::Beast {
     void on_body_init_impl(const Length&, Ec&) override {}
     std::size_t on_body_impl(beast::string_view body, Ec&) override { return body.size(); }
     void on_chunk_header_impl(std::uint64_t size, beast::string_view extension, Ec& ec) override {
-      // Beast lets a quoted value hold anything, a line end included.
-      for (const char c : extension)
-        if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f)
-          ec = beast::http::error::bad_chunk_extension;
+      if (!sound_extension(sv(extension))) ec = beast::http::error::bad_chunk_extension;
       if (size > owner_.limit_ - owner_.body_->size()) ec = beast::http::error::body_limit;
     }
     std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, Ec&) override {
@@ -126,9 +134,15 @@ RequestParser::RequestParser(const Limits& limits)
 RequestParser::~RequestParser() = default;
 
 void RequestParser::reset() {
-  scanned_ = framing_ = 0;
+  line_begin_ = first_line_end_ = scanned_ = framing_ = 0;
   line_parsed_ = chunked_ = false;
   content_length_ = 0;
+}
+
+size_t RequestParser::empty_lines(std::string_view bytes) {
+  size_t n = 0;
+  while (bytes.substr(n, 2) == "\r\n") n += 2;
+  return n;
 }
 
 RequestParser::Result RequestParser::error(int status, std::string_view detail) {
@@ -228,7 +242,8 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
         if (key == "content-length") {
           ++lengths;
           content_length_ = 0;
-          if (value.empty() || value.size() > 18) return error(400, "Content-Length is not a number of bytes.");
+          if (value.empty() || value.size() > 18 || tab_behind(value))
+            return error(400, "Content-Length is not a number of bytes.");
           for (const char c : value) {
             if (c < '0' || c > '9') return error(400, "Content-Length is not a number of bytes.");
             content_length_ = content_length_ * 10 + static_cast<uint64_t>(c - '0');
@@ -250,7 +265,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   if (codings != 0) {
     if (ex.request.http < 11) return error(400, "HTTP/1.0 has no transfer codings.");
     if (lengths != 0) return error(400, "Transfer-Encoding and Content-Length together.");
-    if (codings > 1 || !iequals(coding, "chunked"))
+    if (codings > 1 || !iequals(coding, "chunked") || tab_behind(coding))
       return error(501, "The only transfer coding understood is exactly 'chunked'.");
     chunked_ = true;
   }
@@ -262,46 +277,59 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   return Result::kDone;
 }
 
-RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchange& ex, size_t* consumed) {
-  // An empty line before the request line is ignored (RFC 9112 §2.2).
-  const size_t skipped = size >= 2 && data[0] == '\r' && data[1] == '\n' ? 2 : 0;
-  if (size <= skipped) return Result::kMore;
-  const std::string_view bytes(data + skipped, size - skipped);
+// Where a head cannot be good any more. Of a request line that is understood, hooks are told all the same.
+RequestParser::Result RequestParser::refuse_head(std::string_view bytes, Exchange& ex, int status,
+                                                 std::string_view detail) {
+  if (const Result result = parse_first_line(bytes, ex); result != Result::kDone) return result;
+  return error(status, detail);
+}
 
-  const size_t line_end = bytes.find('\n');
-  const size_t line_length = line_end == std::string_view::npos ? bytes.size() : line_end + 1;
-  if (line_length > limits_.request_line + 2) return error(414, "The request line is longer than the limit.");
-  if (line_end == std::string_view::npos) return Result::kMore;
-  if (line_end == 0 || bytes[line_end - 1] != '\r') return error(400, "A line does not end with CR LF.");
-
-  const size_t from = scanned_ > skipped + 3 ? scanned_ - skipped - 3 : 0;
-  const size_t end = bytes.find("\r\n\r\n", from);
-  scanned_ = size;
-  const size_t head_size = end == std::string_view::npos ? bytes.size() : end + 4;
-  const bool too_long = head_size - line_length > limits_.header;
-  if (end == std::string_view::npos && !too_long) {
-    // A head whose lines end in bare LF would be waited for in vain.
-    if (bytes.size() >= 2 && bytes.substr(bytes.size() - 2) == "\n\n")
-      return error(400, "A line does not end with CR LF.");
-    return Result::kMore;
-  }
-
-  if (const Result result = parse_request_line(bytes.substr(0, line_end - 1), ex); result != Result::kDone)
-    return result;
+RequestParser::Result RequestParser::parse_first_line(std::string_view bytes, Exchange& ex) {
+  std::string_view line = bytes.substr(0, first_line_end_);
+  if (line.size() < 2 || line[line.size() - 2] != '\r') return error(400, "A line does not end with CR LF.");
+  line.remove_suffix(2);
+  if (const Result result = parse_request_line(line, ex); result != Result::kDone) return result;
   if (const Result result = set_path(ex); result != Result::kDone) return result;
   line_parsed_ = true;
-  if (too_long) return error(431, "The header block is longer than the limit.");
-  const std::string_view head = bytes.substr(0, head_size);
-  if (!lines_are_clean(head.substr(0, head.size() - 2)))
-    return error(400, "A header line is folded, or does not end with CR LF.");
+  return Result::kDone;
+}
 
+RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchange& ex, size_t* consumed) {
+  const std::string_view bytes(data, size);
+
+  // Line by line, each looked at once: however the bytes are cut, the same fault is found.
+  size_t head_end = 0;
+  while (head_end == 0) {
+    const size_t end = bytes.find('\n', std::max(line_begin_, scanned_));
+    const size_t length = (end == std::string_view::npos ? size : end + 1) - line_begin_;
+    const bool first = first_line_end_ == 0;
+    if (first && length > limits_.request_line + 2) return error(414, "The request line is longer than the limit.");
+    if (!first && line_begin_ + length - first_line_end_ > limits_.header)
+      return refuse_head(bytes, ex, 431, "The header block is longer than the limit.");
+    if (end == std::string_view::npos) {
+      scanned_ = size;
+      return Result::kMore;
+    }
+    const std::string_view line = bytes.substr(line_begin_, length - 1);
+    if (first) first_line_end_ = end + 1;
+    if (line.empty() || line.find('\r') != line.size() - 1)  // neither LF alone (§2.2) nor CR alone
+      return refuse_head(bytes, ex, 400, "A line does not end with CR LF.");
+    if (!first && (line.front() == ' ' || line.front() == '\t'))  // §5.2
+      return refuse_head(bytes, ex, 400, "A header line is folded.");
+    if (line.size() == 1) head_end = end + 1;
+    line_begin_ = end + 1;
+  }
+
+  if (const Result result = parse_first_line(bytes, ex); result != Result::kDone) return result;
+  const std::string_view head = bytes.substr(0, head_end);
+  if (head.find('\0') != std::string_view::npos) return error(400, "A header line holds NUL.");
   beast_->begin(&ex);
   size_t used = 0;
   const beast::error_code ec = beast_->put(head.data(), head.size(), &used);
   if (ec == beast::http::error::header_limit) return error(431, "There are more header fields than the limit.");
   if (ec || !beast_->head_done()) return error(400, "A header field is malformed.");
   if (const Result result = vet_fields(ex); result != Result::kDone) return result;
-  *consumed = skipped + head_size;
+  *consumed = head_end;
   return Result::kDone;
 }
 

@@ -23,6 +23,9 @@ class RequestParser {
   explicit RequestParser(const Limits& limits);
   ~RequestParser();
 
+  // How many bytes before a message are empty lines, which are passed over (RFC 9112 §2.2).
+  static size_t empty_lines(std::string_view bytes);
+
   // Looks for a whole head in [data, data + size), which must be the same bytes as
   // before plus new ones after kMore. On kDone `consumed` is the head's length and
   // the exchange's request views `data`. Names are put in lower case in place.
@@ -47,13 +50,17 @@ class RequestParser {
   class Beast;
 
   Result error(int status, std::string_view detail);
+  Result refuse_head(std::string_view bytes, exchange::Exchange& ex, int status, std::string_view detail);
+  Result parse_first_line(std::string_view bytes, exchange::Exchange& ex);
   Result parse_request_line(std::string_view line, exchange::Exchange& ex);
   Result vet_fields(exchange::Exchange& ex);
   Result set_path(exchange::Exchange& ex);
 
   const Limits& limits_;
   std::unique_ptr<Beast> beast_;
-  size_t scanned_ = 0;
+  // Offsets from the message's first byte: the current line, what is behind the request line, and how far
+  // the current line was looked at.
+  size_t line_begin_ = 0, first_line_end_ = 0, scanned_ = 0;
   size_t framing_ = 0;  // bytes of a chunked body, data included
   bool line_parsed_ = false, chunked_ = false;
   uint64_t content_length_ = 0;

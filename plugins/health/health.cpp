@@ -25,7 +25,7 @@ class Health : public bulkhead::Plugin {
  private:
   // The process answers: that is all a liveness probe should ask, or a dead database restarts every host.
   bulkhead::Response live(const bulkhead::Request& /*request*/) {
-    return bulkhead::Response(200).header("content-type", "application/json").lend(live_);
+    return bulkhead::Response(200).type("application/json").lend(live_);
   }
 
   bulkhead::Response ready(const bulkhead::Request& /*request*/) {

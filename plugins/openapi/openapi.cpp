@@ -28,7 +28,7 @@ class OpenApi : public bulkhead::Plugin {
  private:
   static bulkhead::Response page(std::string_view html) {
     return bulkhead::Response(200)
-        .header("content-type", "text/html; charset=utf-8")
+        .type("text/html; charset=utf-8")
         .header("content-security-policy",
                 "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -55,12 +55,13 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
   RequestParser parser(limits);
   std::string buffer;
   size_t begin = 0, arrived = 0;
-  bool in_body = false;
+  bool in_head = false, in_body = false;
   // True once it needs no more bytes, or cannot use them.
   const auto step = [&] {
     if (!in_body) {
-      while (buffer.size() - begin >= 2 && buffer.compare(begin, 2, "\r\n") == 0) begin += 2;
-      if (begin == buffer.size()) return true;
+      if (!in_head) begin += RequestParser::empty_lines(std::string_view(buffer).substr(begin));
+      if (begin == buffer.size() || (!in_head && std::string_view(buffer).substr(begin) == "\r")) return true;
+      in_head = true;
       size_t consumed = 0;
       const auto result = parser.parse_head(buffer.data() + begin, buffer.size() - begin, ex, &consumed);
       if (result == RequestParser::Result::kMore) return true;
@@ -69,6 +70,7 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
         return true;
       }
       begin += consumed;
+      in_head = false;
       Message message{std::string(view(ex.request.method)),
                       std::string(view(ex.request.target)),
                       std::string(view(ex.request.path)),

@@ -9,8 +9,12 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const people::ListQuery query = people::ListQuery::parse(text);
     std::vector<bh_value> values;
     for (const int32_t dialect : {0, 1}) {
-      const std::string sql = query.sql(dialect, &values);
-      fuzz::expect(sql.find_first_of("'\";\\") == std::string::npos, "no text of the request in the statement");
+      std::string sql = query.sql(dialect, &values);
+      static constexpr std::string_view kCollation = " collate \"C\"";
+      for (size_t at = sql.find(kCollation); at != std::string::npos; at = sql.find(kCollation))
+        sql.erase(at, kCollation.size());
+      fuzz::expect(sql.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789 ,:=") == std::string::npos,
+                   "nothing but names and placeholders in the statement");
       fuzz::expect(query.limit >= 0 && query.limit <= people::ListQuery::kMaxLimit && query.offset >= 0, "bounds");
     }
     static_cast<void>(query.next("/people", text));

@@ -65,6 +65,24 @@ TEST(Document, NamesLineColumnAndPointer) {
   EXPECT_NE(first_error("plugins:\n  - id: \"${BH TEST}\"\n").find("is not ${NAME}"), std::string::npos);
 }
 
+TEST(Config, WhatNoFileShouldHold) {
+  for (const char* text : {"&a [*a]", "&a { b: *a }",
+                           "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+                           "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"}) {
+    Document document("t", text);
+    ASSERT_EQ(document.issues().size(), 1u) << text;
+    EXPECT_NE(document.issues()[0].message.find("nested too deeply"), std::string::npos);
+  }
+  std::string laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int k = 0; k < 10; ++k) laughs += (k == 0 ? "*a" : ", *a") + std::to_string(i - 1);
+    laughs += "]\n";
+  }
+  EXPECT_EQ(Document("t", laughs).issues().size(), 1u);
+  EXPECT_NE(Document("t", std::string("\0\0\0a", 4)).issues().at(0).message.find("NUL"), std::string::npos);
+}
+
 TEST(Config, Defaults) {
   Document document("t", "plugins: []\n");
   Config config;

@@ -80,7 +80,11 @@ TEST(Parser, ReadsAHead) {
   }
 }
 
-TEST(Parser, S2_2_ToleratesOneEmptyLineFirst) { EXPECT_EQ(status_of("\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"), 0); }
+TEST(Parser, S2_2_EmptyLinesBeforeAMessage) {
+  EXPECT_EQ(RequestParser::empty_lines("\r\n\r\n\rG"), 4u);
+  EXPECT_EQ(RequestParser::empty_lines("G\r\n"), 0u);
+  EXPECT_EQ(status_of("\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"), 400) << "they are no part of it";
+}
 
 TEST(Parser, S3_RequestLine) {
   for (const char* bad :
@@ -91,6 +95,12 @@ TEST(Parser, S3_RequestLine) {
     EXPECT_EQ(status_of(bad), 400) << bad;
   EXPECT_EQ(status_of("GET / HTTP/2.0\r\nHost: x\r\n\r\n"), 505);
   EXPECT_EQ(status_of("GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"), 414);
+}
+
+TEST(Parser, S2_2_EveryLineEndsWithCrLf) {
+  for (const char* bad : {"\n\n\n\r\n\r\n", "GET / HTTP/1.1\r\n\n\r\n", "GET / HTTP/1.1\r\nA: b\n\r\n\r\n",
+                          "GET / HTTP/1.1\r\nA: b\r\r\n\r\n", "GET / HTTP/1.1\r\n\rA: b\r\n\r\n"})
+    EXPECT_EQ(status_of(bad), 400) << bad;
 }
 
 TEST(Parser, S3_2_Host) {

@@ -78,6 +78,12 @@ class Response {
   Response&& header(std::string name, std::string value) && {
     return std::move(header(std::move(name), std::move(value)));
   }
+  // The media type: a constant, which is not copied.
+  Response& type(std::string_view constant) & {
+    type_ = constant;
+    return *this;
+  }
+  Response&& type(std::string_view constant) && { return std::move(type(constant)); }
   Response& body(std::string text) & {
     owned_ = std::move(text);
     lent_ = {};
@@ -92,23 +98,24 @@ class Response {
 
   int status() const { return status_; }
   std::string_view body() const { return lent_.data() != nullptr ? lent_ : std::string_view(owned_); }
-  const std::vector<Header>& headers() const { return headers_; }
 
   // Hands this over. BH_E_GONE where somebody answered first or the caller left.
   bh_status send(const bh_host* host, bh_exchange* ex) && {
     bh_pair small[8];
     std::vector<bh_pair> large;
     bh_pair* fields = small;
-    if (headers_.size() > std::size(small)) {
-      large.resize(headers_.size());
+    if (headers_.size() + 1 > std::size(small)) {
+      large.resize(headers_.size() + 1);
       fields = large.data();
     }
-    for (size_t i = 0; i < headers_.size(); ++i) fields[i] = {to_str(headers_[i].first), to_str(headers_[i].second)};
+    size_t count = 0;
+    if (!type_.empty()) fields[count++] = {to_str("content-type"), to_str(type_)};
+    for (const Header& each : headers_) fields[count++] = {to_str(each.first), to_str(each.second)};
     bh_reply reply{};
     reply.size = sizeof reply;
     reply.status = status_;
     reply.headers = fields;
-    reply.header_count = headers_.size();
+    reply.header_count = count;
     if (lent_.data() != nullptr) {
       reply.body = to_str(lent_);
       reply.release = [](void*) {};
@@ -129,14 +136,14 @@ class Response {
   int status_ = 200;
   std::vector<Header> headers_;
   std::string owned_;
-  std::string_view lent_;
+  std::string_view lent_, type_;
 };
 
 inline Response text(int status, std::string body) {
-  return Response(status).header("content-type", "text/plain; charset=utf-8").body(std::move(body));
+  return Response(status).type("text/plain; charset=utf-8").body(std::move(body));
 }
 inline Response json(int status, std::string body) {
-  return Response(status).header("content-type", "application/json").body(std::move(body));
+  return Response(status).type("application/json").body(std::move(body));
 }
 inline Response json(int status, const Json& body) {
   return json(status, body.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -152,7 +159,7 @@ inline Response problem(const Problem& p, std::string_view request_id) {
     for (const FieldError& error : p.errors) list.push_back({{"pointer", error.pointer}, {"detail", error.detail}});
   }
   Response response(p.status);
-  response.header("content-type", "application/problem+json");
+  response.type("application/problem+json");
   for (const auto& [name, value] : p.headers) response.header(name, value);
   return std::move(response).body(body.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
