@@ -195,6 +195,32 @@ def test_requests_behind_a_stalled_answer_are_not_all_begun(server):
     assert executed(server) - before == 63
 
 
+def test_connections_are_balanced_over_the_io_threads(tmp_path):
+    """What one thread holds up is seen by its own connections: a quarter of those of four threads."""
+    host = Host(contract_config("cpp_hello", "mirror", server="  io_threads: 4\n"), tmp_path)
+    raws = [Raw(host.port) for _ in range(40)]
+    for raw in raws:
+        assert raw.send(HELLO).answer().status == 200
+    raws[0].send("GET /mirror/stall/1500 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.1)
+    for raw in raws[1:]:
+        raw.send(HELLO)
+    time.sleep(0.7)
+    late = 0
+    for raw in raws[1:]:
+        raw.socket.setblocking(False)
+        try:
+            assert raw._more()
+        except BlockingIOError:
+            late += 1
+        raw.socket.setblocking(True)
+    assert late == 40 // 4 - 1, late
+    for raw in raws:
+        assert raw.answer().status == 200
+        raw.socket.close()
+    host.stop()
+
+
 ATTACKS = [slow_heads, slow_bodies, slow_readers, pipelined_to_a_slow_reader, storms, resets_at_every_stage, half_closed, leaving_callers, full_executor, header_bombs, many_idle]
 
 
