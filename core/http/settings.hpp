@@ -14,7 +14,7 @@ struct Limits {
   size_t header_fields = 100;                   // 431
   size_t body = 1024 * 1024;                    // 413, unless the route says otherwise
   size_t bodies_in_memory = 256 * 1024 * 1024;  // 503
-  size_t queued = 1024 * 1024;                  // bytes waiting for a slow reader; past it no further request is begun
+  size_t queued = 1024 * 1024;  // of one connection's requests and answers; past it no further one is begun
 };
 
 struct Timeouts {  // milliseconds

@@ -296,6 +296,8 @@ struct HostApi {
     const std::string_view name = view(key);
     if (name.starts_with("identity.")) {
       if (!plugin.may_identify_) return BH_E_DENIED;
+    } else if (name.starts_with("tls.")) {  // what the handshake proved is the host's to say
+      return BH_E_DENIED;
     } else if (!name.starts_with(plugin.id() + ".") &&
                !name.starts_with(std::string(view(plugin.descriptor().id)) + ".")) {
       return BH_E_INVALID;

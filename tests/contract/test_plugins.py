@@ -229,8 +229,8 @@ def test_credentials_are_hidden_without_a_grant(hosts):
     secret = {"authorization": "Bearer s3cret", "cookie": "id=s3cret", "accept": "x"}
     assert host.get("/reserved/credentials", headers=secret).body == b"authorization= cookie= accept=x"
     assert host.get("/reserved/credentials", headers={"cookie": "id=s3cret", "accept": "y"}).body == b"authorization= cookie= accept=y"
-    denied, foreign, own = host.get("/reserved/identity").body.split()
-    assert (int(denied), int(foreign), int(own)) == (-3, -1, 0)
+    denied, foreign, own, tls = host.get("/reserved/identity").body.split()
+    assert (int(denied), int(foreign), int(own), int(tls)) == (-3, -1, 0, -3)
 
 
 def test_health_follows_the_plugins(hosts):

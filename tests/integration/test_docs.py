@@ -8,7 +8,8 @@ import pytest
 
 from conftest import titanic_config
 from support import config_tables
-from support.servers import PRESET, ROOT, Host, wait_until
+from support.certificates import Authority
+from support.servers import PRESET, ROOT, Host, Raw, free_port, wait_until
 from test_people import BRAUND, NEW
 
 
@@ -45,14 +46,25 @@ def test_the_plugin_of_the_readme_is_the_one_that_is_built():
     assert squeeze(shown) in squeeze(source)
 
 
-@pytest.mark.parametrize("folder", config_tables.folders(), ids=lambda folder: folder.name)
-def test_configuration_tables_come_from_the_schemas(folder):
-    now, wanted = config_tables.readme(folder)
+@pytest.mark.parametrize("page, schema", config_tables.pages(), ids=lambda path: path.parent.name)
+def test_configuration_tables_come_from_the_schemas(page, schema):
+    now, wanted = config_tables.readme(page, schema)
     assert now == wanted, "run: python3 tests/support/config_tables.py"
 
 
+def test_the_tls_example_of_the_configs_serves(hosts, tmp_path):
+    """The YAML as it stands in configs/README.md, with files and ports of this test."""
+    authority = Authority(tmp_path / "ca")
+    authority.issue("localhost", file="server")
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "configs/README.md").read_text(), re.S) if "tls:" in block)
+    text = text.replace("/etc/bulkhead/", f"{tmp_path}/ca/").replace("clients.pem", "authority.pem").replace("0.0.0.0:5443", "127.0.0.1:{port}").replace("127.0.0.1:5000", f"127.0.0.1:{free_port()}")
+    host = hosts(text + "plugins:\n  - id: health\n")
+    with Raw(host.port, tls=authority.client()) as raw:
+        assert raw.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").answer().json["status"] == "alive"
+
+
 def test_links_of_the_documentation_lead_somewhere():
-    for page in [ROOT / "README.md", *ROOT.glob("plugins/*/README.md"), *ROOT.glob("tests/*/README.md")]:
+    for page in [ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("core/*/README.md"), *ROOT.glob("tests/*/README.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
 

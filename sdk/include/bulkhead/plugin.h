@@ -262,12 +262,12 @@ struct bh_host {
     int32_t (*ex_live)(const bh_host *h, bh_exchange *ex);   /* [any] 0 once caller left or deadline passed */
     bh_status (*ex_reply)(const bh_host *h, bh_exchange *ex, const bh_reply *r);                  /* [any] once; then BH_E_GONE */
     bh_status (*ex_fail)(const bh_host *h, bh_exchange *ex, bh_status code, bh_str detail);       /* [any] problem+json, instead of ex_reply */
-    bh_status (*ex_resume)(const bh_host *h, bh_exchange *ex);                                    /* [any] go on after BH_PENDING */
+    bh_status (*ex_resume)(const bh_host *h, bh_exchange *ex);                                    /* [any] go on after BH_PENDING; only the plugin whose step waits may, once: else BH_E_STATE */
     bh_status (*ex_on_end)(const bh_host *h, bh_exchange *ex, void (*run)(void *), void *arg);    /* [step] once, when the caller left or the answer is out */
     bh_status (*ex_outcome)(const bh_host *h, bh_exchange *ex, bh_outcome *out);                  /* [step] RESPOND, COMPLETE */
     bh_status (*ex_edit)(const bh_host *h, bh_exchange *ex, const bh_reply *change);              /* [step] up to RESPOND */
-    bh_status (*ex_get)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str *value);            /* [any] */
-    bh_status (*ex_put)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str value);             /* [step, or held before ex_resume] "<plugin>.<name>"; "identity.*" needs phase:authenticate */
+    bh_status (*ex_get)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str *value);            /* [any] the host puts "tls.client.subject" (RFC 2253) where a certificate was verified */
+    bh_status (*ex_put)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str value);             /* [step, or held before ex_resume] "<plugin>.<name>"; "identity.*" needs phase:authenticate; "tls.*" is the host's */
 
     /* everything else: optional tables by id: "bh.introspect/1" (plugins, routes, operations,
      * health states), "bh.stream/1" (bodies in pieces), "bh.http/1" (outbound calls) */

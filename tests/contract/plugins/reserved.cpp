@@ -23,7 +23,8 @@ class Reserved : public bulkhead::Plugin {
   bulkhead::Response identity(const bulkhead::Request& r) {
     return bulkhead::text(200, std::to_string(r.attribute("identity.subject", "root")) + " " +
                                    std::to_string(r.attribute("other.key", "x")) + " " +
-                                   std::to_string(r.attribute("reserved.key", "x")));
+                                   std::to_string(r.attribute("reserved.key", "x")) + " " +
+                                   std::to_string(r.attribute("tls.client.subject", "CN=root")));
   }
   bool try_acquire_ = false;
 };
