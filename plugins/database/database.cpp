@@ -28,6 +28,7 @@ PoolSettings read_settings(const bulkhead::Json& config) {
   settings.max = pool.value("max", std::max(settings.min, usual_max));
   if (settings.min > settings.max) throw bulkhead::Failure(BH_E_CONFIG, "/pool: min is greater than max");
   settings.queue = config.at("queue");
+  settings.batch = config.at("batch");
   settings.wait_timeout_ms = config.at("wait_timeout_ms");
   settings.session.statement_timeout_ms = config.at("statement_timeout_ms");
   settings.session.connect_timeout_s = config.at("connect_timeout_s");
@@ -59,6 +60,9 @@ class Database : public bulkhead::Plugin {
     };
     api_.migrate = [](void* self, const bh_sql_migrations* m, bh_error* err) {
       return guarded(err, [&] { return pool(self).migrate(*m, err); });
+    };
+    api_.lookup = [](void* self, const bh_sql_lookup* l, bh_error* err) {
+      return guarded(err, [&] { return pool(self).lookup(*l, err); });
     };
     api_.execute = execute;
     h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);

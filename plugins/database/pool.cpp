@@ -7,6 +7,8 @@
 #include <chrono>
 #include <system_error>
 
+#include "result.hpp"
+
 namespace database {
 
 using bulkhead::set_error;
@@ -17,24 +19,14 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kOverdue{3};
-enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction };
-
-bh_sql_result result_of(const Outcome& outcome) {
-  bh_sql_result result{};
-  result.size = sizeof result;
-  result.status = outcome.status;
-  result.affected = outcome.affected;
-  result.rows = outcome.rows;
-  result.sqlstate = to_str(outcome.sqlstate);
-  result.message = to_str(outcome.message);
-  return result;
-}
+enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction, kLookup };
 
 Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
 
 }  // namespace
 
 void Pool::Job::done(const Outcome& outcome) const {
+  if (lookups) return lookups->refuse(outcome);
   const bh_sql_result result = result_of(outcome);
   if (is_transaction)
     transaction.done(transaction.arg, &result);
@@ -62,8 +54,13 @@ Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
       service);
   const uint32_t latency = host_.metric(BH_HISTOGRAM, "db_query_latency_seconds",
                                         "Time from sending a query to its result.", kType, kBuckets);
-  static constexpr std::array<std::string_view, 5> kTypes = {"select", "insert", "update", "delete", "transaction"};
+  static constexpr std::array<std::string_view, 6> kTypes = {"select", "insert",      "update",
+                                                             "delete", "transaction", "lookup"};
   for (size_t i = 0; i < kTypes.size(); ++i) latency_series_[i] = host_.series(latency, {&kTypes[i], 1});
+  static constexpr std::array<double, 8> kSizes = {1, 2, 4, 8, 16, 32, 64, 128};
+  batch_series_ =
+      host_.series(host_.metric(BH_HISTOGRAM, "db_batch_size", "Lookups that travelled as one query.", kType, kSizes),
+                   {&kTypes[kLookup], 1});
 }
 
 void Pool::start() {
@@ -111,21 +108,61 @@ void Pool::stop() {
 
 // -------------------------------------------------------------------- work in
 
-bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
-  job->queued_ns = host_.now_ns();
-  if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
-  const std::lock_guard lock(mutex_);
+bh_status Pool::admit(Lane& lane, bh_error* err) {
   if (draining_ || stopping_ || !started_)
     return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
   if (lane.running < lane.min) spawn(lane);
   if (connected_ == 0) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
   if (migrations_.pending())
     return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
-  if (lane.waiting.size() >= settings_.queue)
+  if (lane.waiting_size >= settings_.queue)
     return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
+  return BH_OK;
+}
+
+bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
+  job->queued_ns = host_.now_ns();
+  if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
+  const std::lock_guard lock(mutex_);
+  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  lane.waiting.push_back(std::move(job));
+  ++lane.waiting_size;
+  dispatch(lane);
+  return BH_OK;
+}
+
+bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
+  if (const std::string wrong = LookupBatch::check(lookup); !wrong.empty()) return set_error(err, BH_E_INVALID, wrong);
+  bh_sql_lookup mine = lookup;
+  const uint64_t now = host_.now_ns();
+  if (mine.deadline_ns == 0) mine.deadline_ns = now + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
+  Lane& lane = lane_for(true);
+  const std::lock_guard lock(mutex_);
+  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  ++lane.waiting_size;
+  for (Job* job : lane.open) {
+    if (!job->lookups->takes(mine)) continue;
+    job->lookups->add(mine);
+    job->deadline_ns = job->lookups->deadline_ns();
+    if (job->size() >= settings_.batch) std::erase(lane.open, job);
+    return BH_OK;  // somebody comes for the batch already
+  }
+  auto job = std::make_unique<Job>();
+  job->lookups = std::make_unique<LookupBatch>(mine, settings_.session.url.dialect);
+  job->queued_ns = now;
+  job->deadline_ns = mine.deadline_ns;
+  if (settings_.batch > 1) lane.open.push_back(job.get());
   lane.waiting.push_back(std::move(job));
   dispatch(lane);
   return BH_OK;
+}
+
+std::unique_ptr<Pool::Job> Pool::take(Lane& lane) {
+  std::unique_ptr<Job> job = std::move(lane.waiting.front());
+  lane.waiting.pop_front();
+  lane.waiting_size -= job->size();
+  std::erase(lane.open, job.get());
+  return job;
 }
 
 void Pool::wake(Lane& lane) {
@@ -279,8 +316,7 @@ void Pool::work(Lane& lane, Worker& worker) {
       ++lane.awake;
     }
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
-      std::unique_ptr<Job> job = std::move(lane.waiting.front());
-      lane.waiting.pop_front();
+      std::unique_ptr<Job> job = take(lane);
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
@@ -336,8 +372,7 @@ void Pool::refuse_waiting(const std::string& why) {
   {
     const std::lock_guard lock(mutex_);
     for (Lane& lane : lanes_) {
-      for (auto& job : lane.waiting) refused.push_back(std::move(job));
-      lane.waiting.clear();
+      while (!lane.waiting.empty()) refused.push_back(take(lane));
     }
   }
   for (const auto& job : refused) job->done(unavailable(why));
@@ -363,17 +398,24 @@ Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transa
 
 void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   const uint64_t begin = host_.now_ns();
+  if (job->lookups) {
+    job->lookups->expire(begin);
+    if (job->lookups->size() == 0) return;
+  }
   if (begin > job->deadline_ns) return job->done(unavailable("waited too long for a session"));
   bool began = false;
   auto once = [&] {
-    return job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
-                               : worker.session.execute(job->query);
+    return job->lookups          ? job->lookups->run(worker.session)
+           : job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
+                                 : worker.session.execute(job->query);
   };
   Outcome outcome = once();
   if (outcome.lost) {
     lost(worker, outcome.message);
     // What certainly did nothing may run again, once, if the server is there already.
-    const bool again = job->is_transaction ? !began : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
+    const bool again = job->lookups          ? true
+                       : job->is_transaction ? !began
+                                             : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
     if (again && worker.session.connect().status == BH_OK) {
       {
         const std::lock_guard lock(mutex_);
@@ -385,15 +427,22 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
     }
   }
   host_.record(latency_series_[series_of(*job)], static_cast<double>(host_.now_ns() - begin) * 1e-9,
-               job->is_transaction ? job->transaction.ex : job->query.ex);
+               job->lookups          ? job->lookups->exchange()
+               : job->is_transaction ? job->transaction.ex
+                                     : job->query.ex);
   if (outcome.status == BH_E_INTERNAL)
     host_.error("query failed", {{"sqlstate", outcome.sqlstate},
                                  {"reason", outcome.message},
-                                 {"sql", job->is_transaction ? "transaction" : job->sql}});
-  job->done(outcome);
+                                 {"sql", job->lookups          ? std::string(job->lookups->sql())
+                                         : job->is_transaction ? "transaction"
+                                                               : job->sql}});
+  if (!job->lookups) return job->done(outcome);
+  host_.record(batch_series_, static_cast<double>(job->lookups->size()), job->lookups->exchange());
+  job->lookups->finish();
 }
 
 uint32_t Pool::series_of(const Job& job) const {
+  if (job.lookups) return kLookup;
   if (job.is_transaction) return kTransaction;
   const size_t start = job.sql.find_first_not_of(" \n(");
   switch (start == std::string::npos ? '\0' : job.sql[start] | 0x20) {

@@ -20,6 +20,7 @@
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
+#include "lookup.hpp"
 #include "migrations.hpp"
 #include "session.hpp"
 
@@ -29,6 +30,7 @@ struct PoolSettings {
   SessionSettings session;
   size_t min = 10, max = 20;
   size_t queue = 1024;                // work that may wait
+  size_t batch = 64;                  // lookups in one query
   uint32_t wait_timeout_ms = 10'000;  // longest wait for a session, where the caller names none
   std::string service;                // label of the metrics
 };
@@ -49,6 +51,7 @@ class Pool {
 
   // ---- [any]
   bh_status submit(const bh_sql_query& query, bh_error* err);
+  bh_status lookup(const bh_sql_lookup& lookup, bh_error* err);
   bh_status transact(const bh_sql_transaction& transaction, bh_error* err);
   bh_status migrate(const bh_sql_migrations& migrations, bh_error* err);
   // Waits until every registered migration is applied or has failed; "" or why not. For commands.
@@ -64,10 +67,13 @@ class Pool {
     std::vector<int32_t> columns;
     bh_sql_query query{};
     bh_sql_transaction transaction{};
+    std::unique_ptr<LookupBatch> lookups;  // or null
     bool is_transaction = false;
     uint64_t deadline_ns = 0, queued_ns = 0;
 
+    // It never ran, or all of it ended alike.
     void done(const Outcome& outcome) const;
+    size_t size() const { return lookups ? lookups->size() : 1; }
   };
   struct Worker {
     explicit Worker(const SessionSettings& settings) : session(settings) {}
@@ -80,6 +86,8 @@ class Pool {
   struct Lane {
     size_t min = 0, max = 0, connecting = 0;
     std::deque<std::unique_ptr<Job>> waiting;
+    size_t waiting_size = 0;    // lookups counted one by one
+    std::vector<Job*> open;     // of those that wait, batches that are not full
     std::vector<Worker*> idle;  // the last one to become idle is the first to be woken: its caches are warm
     std::list<Worker> workers;
     size_t awake = 0;      // workers neither idle nor connecting
@@ -87,7 +95,10 @@ class Pool {
     size_t running = 0;    // workers that have not finished
   };
 
+  // Why no work is taken, or BH_OK. `mutex_` is held.
+  bh_status admit(Lane& lane, bh_error* err);
   bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
+  std::unique_ptr<Job> take(Lane& lane);
   Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }
   void wake(Lane& lane);
   void dispatch(Lane& lane);
@@ -115,7 +126,8 @@ class Pool {
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", reported_;
   uint32_t size_series_ = 0, available_series_ = 0;
-  uint32_t latency_series_[5] = {};  // select, insert, update, delete, transaction
+  uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup
+  uint32_t batch_series_ = 0;
 };
 
 }  // namespace database

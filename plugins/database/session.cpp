@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
+#include "postgresql.hpp"
 
 namespace database {
 
@@ -69,7 +70,7 @@ bh_status classify_sqlite(int result) {
   }
 }
 
-// A prepared statement with the variables it is bound to; their addresses never change.
+// A prepared statement on SQLite with the variables it is bound to; their addresses never change.
 struct Prepared {
   struct Parameter {
     int32_t kind = BH_NULL;
@@ -188,7 +189,7 @@ class Session::Impl {
 
   void disconnect() {
     const std::lock_guard lock(connection_mutex_);
-    doomed_.clear();
+    statements_.clear();
     cached_.clear();
     recent_.clear();
     session_.reset();
@@ -219,10 +220,7 @@ class Session::Impl {
     }
     return script("COMMIT");
   }
-  void rollback() {
-    script("ROLLBACK");
-    doomed_.clear();
-  }
+  void rollback() { script("ROLLBACK"); }
 
   bool connected() const { return session_ != nullptr; }
 
@@ -240,6 +238,11 @@ class Session::Impl {
   }
 
   Outcome attempt(const bh_sql_query& query) {
+    if (auto* pg = postgresql(); pg != nullptr) {
+      Outcome result = guarded([&](Outcome& outcome) { statements_.execute(pg->conn_, query, &outcome); });
+      if (result.status != BH_OK && !result.lost) statements_.forget(to_view(query.sql));
+      return result;
+    }
     Outcome result = guarded([&](Outcome& outcome) {
       arm_deadline();
       Prepared& prepared = prepare(query);
@@ -405,9 +408,6 @@ class Session::Impl {
     const auto it = cached_.find(key);
     if (it == cached_.end()) return;
     recent_.erase(it->second.place);
-    // In a failed transaction the server takes no DEALLOCATE: then it waits for the rollback.
-    if (auto* pg = postgresql(); pg != nullptr && PQtransactionStatus(pg->conn_) == PQTRANS_INERROR)
-      doomed_.push_back(std::move(it->second.prepared));
     cached_.erase(it);
   }
 
@@ -420,7 +420,8 @@ class Session::Impl {
   const SessionSettings& settings_;
   std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
-  std::vector<std::unique_ptr<Prepared>> doomed_;
+  PgStatements statements_;
+  // What follows is SQLite's.
   std::unordered_map<std::string, Entry> cached_;
   std::list<std::string> recent_;
   std::string key_;

@@ -166,15 +166,16 @@ class People : public bulkhead::Plugin {
 
   void list(const Request& request, Exchange ex) {
     require_json_accepted(request);
-    auto query = std::make_shared<ListQuery>(ListQuery::parse(request.query()));
-    const std::string next = query->next(request.path(), request.query());
+    const ListQuery query = ListQuery::parse(request.query());
     bh_exchange* handle = ex.handle();
-    store_->list(*query, request.deadline_ns(), handle,
-                 [ex = std::move(ex), next, limit = query->limit](const SqlResult& result, std::string body) {
+    // The request's views live as long as the exchange is held.
+    store_->list(query, request.deadline_ns(), handle,
+                 [ex = std::move(ex), path = request.path(), parameters = request.query()](const SqlResult& result,
+                                                                                           Store::Page page) {
                    if (!result.ok()) return fail(ex, result);
-                   Response response = bulkhead::json(200, std::move(body));
-                   if (limit > 0 && result.rows == static_cast<uint64_t>(limit))
-                     response.header("link", "<" + next + ">; rel=\"next\"");
+                   Response response = bulkhead::json(200, std::move(page.json));
+                   if (!page.cursor.empty())
+                     response.header("link", "<" + ListQuery::next(path, parameters, page.cursor) + ">; rel=\"next\"");
                    ex.reply(std::move(response));
                  });
   }

@@ -56,7 +56,8 @@ int64_t whole(std::string_view name, const std::string& text) {
 const Field& field_named(const std::string& name) {
   const Field* field = find_field(name);
   if (field == nullptr)
-    throw Problem(400, "'" + name + "' " + unknown_name(name) + ". Beside fields, order, limit and offset are taken.");
+    throw Problem(
+        400, "'" + name + "' " + unknown_name(name) + ". Beside fields, order, limit, offset and cursor are taken.");
   return *field;
 }
 
@@ -151,34 +152,49 @@ void for_parameters(std::string_view query, Each each) {
 
 ListQuery ListQuery::parse(std::string_view query) {
   ListQuery out;
+  std::optional<std::string> cursor;
   for_parameters(query, [&](const std::string& name, const std::string& value, std::string_view) {
     if (name == "limit")
       out.limit = std::min(whole(name, value), kMaxLimit);
     else if (name == "offset")
       out.offset = whole(name, value);
+    else if (name == "cursor")
+      cursor = value;
     else if (name == "order")
       parse_order(value, &out.order);
     else
       out.filters.push_back(make_filter(name, value));
   });
+  if (cursor) out.after = Cursor::decode(*cursor, out.order);
   return out;
 }
 
+std::vector<int32_t> ListQuery::columns() const {
+  std::vector<int32_t> kinds;
+  for (size_t i = 0; i < kShown; ++i) kinds.push_back(kFields[i].kind);
+  for (const OrderTerm& term : order) kinds.push_back(term.field->kind);
+  kinds.push_back(BH_INT);
+  return kinds;
+}
+
+std::string ListQuery::cursor_behind(std::span<const bh_value> cells) const {
+  return Cursor::encode(order, cells.subspan(kShown));
+}
+
 std::string ListQuery::sql(int32_t dialect, std::vector<bh_value>* values) const {
-  const bool postgresql = dialect == BH_SQL_POSTGRESQL;
   std::string text = "select ";
   for (size_t i = 0; i < kShown; ++i) text += (i == 0 ? "" : ", ") + std::string(kFields[i].column);
-  text += " from people where deleted_at is null";
+  for (const OrderTerm& term : order) text += ", " + std::string(term.field->column);
+  text += ", id from people where deleted_at is null";
   for (size_t i = 0; i < filters.size(); ++i) {
     const Filter& filter = filters[i];
-    text += " and " + std::string(filter.field->column) + " = :f" + std::to_string(i);
+    text += " and " + ordered_column(*filter.field, dialect) + " = :f" + std::to_string(i);
     values->push_back(filter.field->kind == BH_TEXT ? bulkhead::sql_text(filter.text) : filter.value);
   }
+  if (after) text += " and " + after->condition(order, dialect, values);
   text += " order by ";
   for (const OrderTerm& term : order) {
-    text += term.field->column;
-    if (postgresql && term.field->kind == BH_TEXT && term.field->name != "uuid")
-      text += " collate \"C\"";  // as SQLite sorts
+    text += ordered_column(*term.field, dialect);
     text += term.descending ? " desc" : " asc";
     text += term.nulls_first ? " nulls first, " : " nulls last, ";
   }
@@ -188,16 +204,16 @@ std::string ListQuery::sql(int32_t dialect, std::vector<bh_value>* values) const
   return text;
 }
 
-std::string ListQuery::next(std::string_view path, std::string_view query) const {
+std::string ListQuery::next(std::string_view path, std::string_view query, std::string_view cursor) {
   std::string target(path);
   char separator = '?';
   for_parameters(query, [&](const std::string& name, const std::string&, std::string_view raw) {
-    if (name == "offset") return;
+    if (name == "offset" || name == "cursor") return;
     target += separator;
     target += raw;
     separator = '&';
   });
-  return target + separator + "offset=" + std::to_string(offset + limit);
+  return target + separator + "cursor=" + std::string(cursor);
 }
 
 }  // namespace people

@@ -28,7 +28,7 @@ std::string columns(size_t count) {
 struct Texts {
   std::string shown = columns(kShown);
   std::string all = columns(std::size(kFields));
-  std::string find = "select " + shown + ", version from people where uuid = :uuid and deleted_at is null";
+  std::string find = "select " + shown + ", version from people where deleted_at is null";
   std::string lock = "select " + all + ", version from people where uuid = :uuid and deleted_at is null";
   std::string restore =
       "update people set deleted_at = null, version = version + 1 where uuid = :uuid and deleted_at is not null "
@@ -58,12 +58,11 @@ const Texts& texts() {
 
 // Kinds of the first `count` fields and of what follows them.
 struct Kinds {
-  std::array<int32_t, kShown> shown;
   std::array<int32_t, kShown + 1> record;
   std::array<int32_t, std::size(kFields) + 1> whole;
-  constexpr Kinds() : shown(), record(), whole() {
+  constexpr Kinds() : record(), whole() {
     for (size_t i = 0; i < std::size(kFields); ++i) {
-      if (i < kShown) shown[i] = record[i] = kFields[i].kind;
+      if (i < kShown) record[i] = kFields[i].kind;
       whole[i] = kFields[i].kind;
     }
     record.back() = whole.back() = BH_INT;
@@ -92,10 +91,14 @@ SqlResult checked(SqlResult result) {
 }  // namespace
 
 void Store::migrate(Done done) const {
-  const std::string_view first = sql_.dialect() == BH_SQL_POSTGRESQL
-                                     ? people_embedded::migrations_postgresql_0001_people_sql
-                                     : people_embedded::migrations_sqlite_0001_people_sql;
-  const bh_sql_migration list[] = {{1, 0, BH_LIT("people"), bulkhead::to_str(first)}};
+  namespace embedded = people_embedded;
+  const bool postgresql = sql_.dialect() == BH_SQL_POSTGRESQL;
+  const auto choose = [&](std::string_view a, std::string_view b) { return bulkhead::to_str(postgresql ? a : b); };
+  const bh_sql_migration list[] = {
+      {1, 0, BH_LIT("people"),
+       choose(embedded::migrations_postgresql_0001_people_sql, embedded::migrations_sqlite_0001_people_sql)},
+      {2, 0, BH_LIT("indexes"),
+       choose(embedded::migrations_postgresql_0002_indexes_sql, embedded::migrations_sqlite_0002_indexes_sql)}};
   sql_.migrate("people", list, std::move(done));
 }
 
@@ -160,7 +163,17 @@ void Store::one(std::string_view text, std::string_view uuid, uint32_t flags, ui
 }
 
 void Store::find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
-  one(texts().find, uuid, BH_SQL_READ, deadline_ns, ex, std::move(done));
+  auto record = std::make_shared<Record>();
+  sql_.lookup(
+      {.sql = texts().find,
+       .key_column = "uuid",
+       .key_type = "uuid",
+       .key = sql_text(uuid),
+       .columns = kKinds.record,
+       .deadline_ns = deadline_ns,
+       .ex = ex},
+      [record](std::span<const bh_value> cells) { read_record(cells, record.get()); },
+      [record, done = std::move(done)](const SqlResult& result) { done(result, std::move(*record)); });
 }
 
 void Store::restore(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
@@ -170,22 +183,23 @@ void Store::restore(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex
 void Store::list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const {
   std::vector<bh_value> values;
   const std::string text = query.sql(sql_.dialect(), &values);
-  auto body = std::make_shared<std::string>("[");
-  body->reserve(static_cast<size_t>(query.limit) * 256 + 2);
+  const std::vector<int32_t> columns = query.columns();
+  struct Rows {
+    Page page{"[", ""};
+    int64_t count = 0;
+  };
+  auto rows = std::make_shared<Rows>();
+  rows->page.json.reserve(static_cast<size_t>(query.limit) * 256 + 2);
   sql_.submit(
-      {.sql = text,
-       .values = values,
-       .columns = kKinds.shown,
-       .flags = BH_SQL_READ,
-       .deadline_ns = deadline_ns,
-       .ex = ex},
-      [body](std::span<const bh_value> cells) {
-        if (body->size() > 1) *body += ',';
-        write_record(cells, body.get());
+      {.sql = text, .values = values, .columns = columns, .flags = BH_SQL_READ, .deadline_ns = deadline_ns, .ex = ex},
+      [rows, query](std::span<const bh_value> cells) {
+        if (rows->count != 0) rows->page.json += ',';
+        write_record(cells.first(kShown), &rows->page.json);
+        if (++rows->count == query.limit) rows->page.cursor = query.cursor_behind(cells);
       },
-      [body, done = std::move(done)](const SqlResult& result) {
-        *body += ']';
-        done(result, std::move(*body));
+      [rows, done = std::move(done)](const SqlResult& result) {
+        rows->page.json += ']';
+        done(result, std::move(rows->page));
       });
 }
 

@@ -28,7 +28,11 @@ class Store {
  public:
   using Done = std::function<void(const bulkhead::SqlResult&)>;
   using RecordDone = std::function<void(const bulkhead::SqlResult&, Record)>;
-  using ListDone = std::function<void(const bulkhead::SqlResult&, std::string)>;
+  struct Page {
+    std::string json;
+    std::string cursor;  // of the next page, "" where this one is not full
+  };
+  using ListDone = std::function<void(const bulkhead::SqlResult&, Page)>;
 
   explicit Store(const bulkhead::Host& host) : sql_(host) {}
 

@@ -160,12 +160,38 @@ def test_limit_offset_and_link(titanic):
     assert len(titanic.get("/people?limit=5000").json) == 891
     assert titanic.get("/people?limit=0").json == []
     assert titanic.get("/people?offset=2000").json == []
-    page = titanic.get("/people?limit=400&sex=male")
-    seen = page.json
-    while "link" in page.headers:
-        page = titanic.get(page.headers["link"].split(">")[0][1:])
-        seen += page.json
+    seen = pages(titanic, "/people?limit=400&sex=male")
     assert len(seen) == 577 and len({person["uuid"] for person in seen}) == 577
+
+
+def pages(host, target):
+    """All records of a list, page by page along its links."""
+    seen = []
+    while target:
+        page = host.get(target)
+        assert page.status == 200, page.body
+        seen += page.json
+        target = page.headers["link"].split(">")[0][1:] if "link" in page.headers else None
+    return seen
+
+
+@pytest.mark.parametrize("order", ["", "name", "name.desc", "age", "age.desc", "age.asc.nullsfirst", "age.desc.nullslast", "fare.desc.nullslast,name", "survived,sex.desc,age.nullsfirst,passengerClass.desc", "embarked,cabin.desc.nullslast,uuid", "uuid.desc"])
+def test_pages_by_cursor_are_the_list_in_pieces(titanic, order):
+    whole = titanic.get(f"/people?limit=1000&order={order}" if order else "/people?limit=1000").json
+    assert len(whole) == 891
+    assert pages(titanic, f"/people?limit=97&order={order}" if order else "/people?limit=97") == whole
+
+
+def test_a_cursor_is_stable_while_others_write(titanic):
+    first = titanic.get("/people?limit=50&order=name")
+    create(titanic, name="Aaaa, first of all")  # before the cursor: an offset would repeat a record now
+    gone = first.json[3]["uuid"]
+    assert titanic.request("DELETE", f"/people/{gone}").status == 204  # and would leave one out now
+    rest = pages(titanic, first.headers["link"].split(">")[0][1:])
+    names = [person["name"] for person in first.json + rest]
+    assert names == sorted(names) and len(names) == 891
+    wrong = titanic.get("/people?order=age&cursor=" + first.headers["link"].split("cursor=")[1].split(">")[0])
+    assert wrong.status == 400 and "cursor" in wrong.json["detail"]
 
 
 @pytest.mark.parametrize("path, words", [

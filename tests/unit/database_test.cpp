@@ -7,7 +7,9 @@
 
 #include "bulkhead/services/sql.hpp"
 #include "bulkhead/testing.hpp"
+#include "lookup.hpp"
 #include "migrations.hpp"
+#include "postgresql.hpp"
 #include "session.hpp"
 #include "url.hpp"
 
@@ -77,6 +79,14 @@ TEST(Url, RefusesAndNeverShowsThePassword) {
     EXPECT_NE(wrong, "") << bad;
     EXPECT_EQ(wrong.find("secret"), std::string::npos) << wrong;
   }
+}
+
+TEST(Postgresql, PlaceholdersByOrderOfAppearance) {
+  EXPECT_EQ(positional("select :a, b from t where c = :c_1 and d=:d"), "select $1, b from t where c = $2 and d=$3");
+  EXPECT_EQ(positional("select ':x', \":y\", 'it''s :z', e::text, cast(:k as uuid[])"),
+            "select ':x', \":y\", 'it''s :z', e::text, cast($1 as uuid[])");
+  EXPECT_EQ(positional(""), "");
+  EXPECT_EQ(positional("a : b ::"), "a : b ::");
 }
 
 TEST(Session, BindsAndReadsEveryKind) {
@@ -151,6 +161,116 @@ TEST(Session, ManyStatementsStayWithinTheCache) {
   }
 }
 
+namespace {
+
+struct Answer {
+  std::vector<std::string> rows;
+  bh_status status = BH_E_STATE;
+  int calls = 0;
+};
+
+bh_sql_lookup lookup_of(const bh_value& key, std::span<const int32_t> columns, Answer* answer) {
+  bh_sql_lookup lookup{};
+  lookup.size = sizeof lookup;
+  lookup.sql = BH_LIT("select k, v from t where v <> 'hidden'");
+  lookup.key_column = BH_LIT("k");
+  lookup.key_type = BH_LIT("text");
+  lookup.key = key;
+  lookup.columns = columns.data();
+  lookup.column_count = columns.size();
+  lookup.deadline_ns = UINT64_MAX;
+  lookup.row = [](void* arg, const bh_value* cells, size_t) -> bh_status {
+    static_cast<Answer*>(arg)->rows.emplace_back(bulkhead::to_view(cells[1].as.s));
+    return BH_OK;
+  };
+  lookup.done = [](void* arg, const bh_sql_result* result) {
+    static_cast<Answer*>(arg)->status = result->status;
+    ++static_cast<Answer*>(arg)->calls;
+  };
+  lookup.arg = answer;
+  return lookup;
+}
+
+}  // namespace
+
+TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  ASSERT_EQ(session
+                .script("create table t (k text primary key, v text); insert into t values ('a', '1'), "
+                        "('b', '2'), ('\"q\\', '3'), (char(10) || 'x', '4'), ('h', 'hidden'), ('é', '5')")
+                .status,
+            BH_OK);
+  const std::vector<std::string> keys = {"b", "absent", "a", "\"q\\", "b", "\nx", "h", "é", "a", "a"};
+  std::vector<Answer> answers(keys.size());
+  static constexpr int32_t kKinds[] = {BH_TEXT, BH_TEXT};
+  std::unique_ptr<LookupBatch> batch;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const bh_sql_lookup lookup = lookup_of(sql_text(keys[i]), kKinds, &answers[i]);
+    ASSERT_EQ(LookupBatch::check(lookup), "");
+    if (!batch)
+      batch = std::make_unique<LookupBatch>(lookup, Dialect::kSqlite);
+    else if (batch->takes(lookup))
+      batch->add(lookup);
+  }
+  ASSERT_EQ(batch->size(), keys.size());
+  const Outcome outcome = batch->run(session);
+  EXPECT_EQ(outcome.status, BH_OK);
+  EXPECT_EQ(outcome.rows, 5u) << "equal keys are asked for once";
+  batch->finish();
+  using Rows = std::vector<std::string>;
+  const std::vector<Rows> wanted = {{"2"}, {}, {"1"}, {"3"}, {"2"}, {"4"}, {}, {"5"}, {"1"}, {"1"}};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_EQ(answers[i].rows, wanted[i]) << keys[i];
+    EXPECT_EQ(answers[i].status, BH_OK);
+    EXPECT_EQ(answers[i].calls, 1);
+  }
+}
+
+TEST(Lookup, OneBadKeyFailsAlone) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  ASSERT_EQ(session.script("create table t (k text primary key, v text); insert into t values ('a', '1')").status,
+            BH_OK);
+  Answer good, bad, late;
+  static constexpr int32_t kKinds[] = {BH_TEXT, BH_TEXT};
+  const std::string nul("x\0y", 3);
+  LookupBatch batch(lookup_of(sql_text("a"), kKinds, &good), Dialect::kSqlite);
+  batch.add(lookup_of(sql_text("\xff"), kKinds, &bad));  // not UTF-8: the list of keys is no JSON
+  bh_sql_lookup expired = lookup_of(sql_text("a"), kKinds, &late);
+  expired.deadline_ns = 5;
+  batch.add(expired);
+  batch.expire(6);
+  EXPECT_EQ(late.status, BH_E_UNAVAILABLE);
+  batch.run(session);
+  batch.finish();
+  EXPECT_EQ(good.status, BH_OK);
+  EXPECT_EQ(good.rows, std::vector<std::string>{"1"});
+  EXPECT_EQ(bad.calls, 1);
+  EXPECT_EQ(late.calls, 1);
+}
+
+TEST(Lookup, OthersDoNotTravelAlong) {
+  static constexpr int32_t kTexts[] = {BH_TEXT, BH_TEXT}, kNumbers[] = {BH_TEXT, BH_INT};
+  Answer answer;
+  const bh_sql_lookup lookup = lookup_of(sql_text("a"), kTexts, &answer);
+  const LookupBatch batch(lookup, Dialect::kPostgresql);
+  EXPECT_EQ(batch.sql(), "select k, v from t where v <> 'hidden' and k = any(cast(:keys as text[]))");
+  EXPECT_TRUE(batch.takes(lookup));
+  EXPECT_FALSE(batch.takes(lookup_of(sql_text("a"), kNumbers, &answer)));
+  bh_sql_lookup other = lookup;
+  other.sql = BH_LIT("select k, v from t where true");
+  EXPECT_FALSE(batch.takes(other));
+  other = lookup;
+  other.key = sql_int(1);
+  EXPECT_FALSE(batch.takes(other));
+  EXPECT_NE(LookupBatch::check(other), "") << "the first column is the key";
+}
+
 TEST(Migrations, NumberedAppliedOnceAlsoByTwoAtOnce) {
   const File file;
   const SessionSettings settings = settings_for(file);
@@ -214,6 +334,7 @@ TEST(Plugin, ServesAndStops) {
   host.create({{"url", "sqlite:///" + file.path},
                {"pool", bulkhead::Json::object()},
                {"queue", 16},
+               {"batch", 8},
                {"wait_timeout_ms", 5000},
                {"statement_timeout_ms", 5000},
                {"connect_timeout_s", 1},

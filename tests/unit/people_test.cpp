@@ -163,15 +163,39 @@ TEST(Query, BuildsBoundSql) {
   std::vector<bh_value> values;
   const ListQuery query =
       ListQuery::parse("passengerClass=1&sex=eq.female&order=age.desc.nullslast,name&limit=5&offset=10");
-  EXPECT_EQ(query.sql(BH_SQL_SQLITE, &values),
-            "select uuid, survived, passenger_class, name, sex, age, siblings_or_spouses_aboard, "
-            "parents_or_children_aboard, fare from people where deleted_at is null and passenger_class = "
-            ":f0 and sex = :f1 order by age desc nulls last, name asc nulls last, id limit :limit offset :offset");
+  EXPECT_EQ(
+      query.sql(BH_SQL_SQLITE, &values),
+      "select uuid, survived, passenger_class, name, sex, age, siblings_or_spouses_aboard, "
+      "parents_or_children_aboard, fare, age, name, id from people where deleted_at is null and passenger_class = "
+      ":f0 and sex = :f1 order by age desc nulls last, name asc nulls last, id limit :limit offset :offset");
   ASSERT_EQ(values.size(), 4u);
   EXPECT_EQ(values[0].as.i, 1);
   EXPECT_EQ(bulkhead::to_view(values[1].as.s), "female");
   EXPECT_EQ(values[2].as.i, 5);
-  EXPECT_EQ(query.next("/people", "a=%20b&offset=10&limit=5"), "/people?a=%20b&limit=5&offset=15");
+  EXPECT_EQ(ListQuery::next("/people", "a=%20b&offset=10&limit=5&cursor=x", "y"), "/people?a=%20b&limit=5&cursor=y");
+}
+
+TEST(Query, CursorsContinueWhereTheLastRowWas) {
+  const ListQuery first = ListQuery::parse("order=name,age.desc.nullslast");
+  std::vector<bh_value> cells(kShown);
+  cells.push_back(bulkhead::sql_text("O'Neil \"é\""));
+  cells.push_back(bulkhead::sql_null());
+  cells.push_back(bulkhead::sql_int(7));
+  const std::string cursor = first.cursor_behind(cells);
+  EXPECT_EQ(cursor.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            std::string::npos);
+  std::vector<bh_value> values;
+  const ListQuery second = ListQuery::parse("order=name,age.desc.nullslast&cursor=" + cursor);
+  EXPECT_NE(second.sql(BH_SQL_SQLITE, &values)
+                .find("and name >= :c0 and (name > :c1 or (name = :c2 and ((age is null and id > :c3)))) order by"),
+            std::string::npos);
+  ASSERT_EQ(values.size(), 6u);
+  EXPECT_EQ(bulkhead::to_view(values[1].as.s), "O'Neil \"é\"");
+  EXPECT_EQ(values[3].as.i, 7);
+  for (const char* other : {"order=age.desc.nullslast,name", "order=name,age", "order=name", ""})
+    EXPECT_NE(problem_of(std::string(other) + "&cursor=" + cursor).find("400 The cursor"), std::string::npos) << other;
+  for (const char* bad : {"", "!", "AAAA", "W10", "WyIiLDEuNV0", "bnVsbA", "WyIiLCJ4Il0", "WyIiLG51bGxd"})
+    EXPECT_NE(problem_of(std::string("cursor=") + bad).find("400 The cursor"), std::string::npos) << bad;
 }
 
 TEST(Query, SaysWhatIsWrong) {
@@ -271,6 +295,9 @@ bh_sql down() {
   api.size = sizeof api;
   api.dialect = BH_SQL_SQLITE;
   api.submit = [](void*, const bh_sql_query*, bh_error* err) {
+    return bulkhead::set_error(err, BH_E_UNAVAILABLE, "down");
+  };
+  api.lookup = [](void*, const bh_sql_lookup*, bh_error* err) {
     return bulkhead::set_error(err, BH_E_UNAVAILABLE, "down");
   };
   api.transact = [](void*, const bh_sql_transaction*, bh_error* err) {

@@ -25,19 +25,26 @@ class MetricSink : public bulkhead::Plugin {
       auto& s = *static_cast<MetricSink*>(self);
       const std::lock_guard lock(s.mutex_);
       s.sums_[s.series_[id]] += value;
+      ++s.counts_[s.series_[id]];
     };
     h.publish(BH_METRIC_SINK_ID, BH_METRIC_SINK_VERSION, &api_, this);
-    get("/metricsink/sums", &MetricSink::show);
+    get("/metricsink/sums", &MetricSink::sums);
+    get("/metricsink/counts", &MetricSink::counts);
   }
 
  private:
-  bulkhead::Response show(const bulkhead::Request&) {
+  bulkhead::Response sums(const bulkhead::Request&) {
     const std::lock_guard lock(mutex_);
     return bulkhead::json(200, bulkhead::Json(sums_));
+  }
+  bulkhead::Response counts(const bulkhead::Request&) {
+    const std::lock_guard lock(mutex_);
+    return bulkhead::json(200, bulkhead::Json(counts_));
   }
   std::mutex mutex_;
   std::map<uint32_t, std::string> metrics_, series_;
   std::map<std::string, double> sums_;
+  std::map<std::string, int> counts_;
   bh_metric_sink api_{};
 };
 constexpr bh_need kOffers[] = {bulkhead::service(BH_METRIC_SINK_ID, BH_METRIC_SINK_VERSION)};

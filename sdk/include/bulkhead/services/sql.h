@@ -9,7 +9,7 @@
  *
  * Threads: `row`, `run` and `done` run on a session's thread and must not block
  * on anything but the session itself. `done` runs exactly once for what was
- * accepted, and never for what submit(), transact() or migrate() refused.
+ * accepted, and never for what submit(), lookup(), transact() or migrate() refused.
  *
  * SQL text: placeholders are `:name`, each name once, bound by order of appearance. Values never
  * become text of a statement. Statements are prepared once per session and kept.
@@ -61,6 +61,24 @@ typedef struct bh_sql_query {
     void *arg;
 } bh_sql_query;
 
+/* One row by its key. Lookups of the same text that wait when a session comes free travel as one query, equal
+ * keys are asked for once; nobody is answered from a query that began before the lookup came. */
+typedef struct bh_sql_lookup {
+    uint32_t size;
+    uint32_t flags;         /* none yet */
+    bh_str sql;             /* "select KEY, … from … where …", no placeholders: the provider adds "and KEY = …" */
+    bh_str key_column;      /* KEY, the first column selected */
+    bh_str key_type;        /* its SQL type: "uuid", "bigint" */
+    bh_value key;           /* BH_TEXT as the database writes it, or BH_INT */
+    const int32_t *columns; /* as in bh_sql_query; the first one is the key's kind */
+    size_t column_count;
+    uint64_t deadline_ns;
+    bh_exchange *ex;
+    bh_status (*row)(void *arg, const bh_value *cells, size_t n); /* not called where there is no such row */
+    void (*done)(void *arg, const bh_sql_result *result);
+    void *arg;
+} bh_sql_lookup;
+
 typedef struct bh_sql_transaction {
     uint32_t size;
     uint32_t flags;
@@ -96,14 +114,16 @@ typedef struct bh_sql {
     bh_status (*execute)(bh_sql_session *s, const bh_sql_query *q, bh_sql_result *out); /* inside run, on its thread; `out` is lent */
                                                                                         /* until the next execute()             */
     bh_status (*migrate)(void *self, const bh_sql_migrations *m, bh_error *err);        /* [setup] before the first submit */
+    bh_status (*lookup)(void *self, const bh_sql_lookup *l, bh_error *err);             /* [any] */
 } bh_sql;
 
 BH_SIZE_(bh_sql_result, 56);
 BH_SIZE_(bh_sql_query, 96);
+BH_SIZE_(bh_sql_lookup, 136);
 BH_SIZE_(bh_sql_transaction, 48);
 BH_SIZE_(bh_sql_migration, 40);
 BH_SIZE_(bh_sql_migrations, 56);
-BH_SIZE_(bh_sql, 40);
+BH_SIZE_(bh_sql, 48);
 
 #ifdef __cplusplus
 }

@@ -71,6 +71,15 @@ struct SqlQuery {
   }
 };
 
+// See bh_sql_lookup.
+struct SqlLookup {
+  std::string_view sql, key_column, key_type;
+  bh_value key{};
+  std::span<const int32_t> columns = {};
+  uint64_t deadline_ns = 0;
+  bh_exchange* ex = nullptr;
+};
+
 namespace detail {
 
 template <typename Row>
@@ -143,6 +152,37 @@ class Sql {
     if (const bh_status status = service_->submit(service_.self(), &q, &err); status != BH_OK)
       throw Failure(status, err.message);
     static_cast<void>(pending.release());  // finish() owns it
+  }
+
+  // One row by its key, together with others that wait. Throws Failure where it is refused.
+  template <typename Row, typename Done>
+  void lookup(const SqlLookup& lookup, Row row, Done done) const {
+    struct Pending {
+      Flight flight;
+      Row row;
+      Done done;
+    };
+    auto pending = std::make_unique<Pending>(Pending{Flight(in_flight_), std::move(row), std::move(done)});
+    bh_sql_lookup l{};
+    l.size = sizeof l;
+    l.sql = to_str(lookup.sql);
+    l.key_column = to_str(lookup.key_column);
+    l.key_type = to_str(lookup.key_type);
+    l.key = lookup.key;
+    l.columns = lookup.columns.data();
+    l.column_count = lookup.columns.size();
+    l.deadline_ns = lookup.deadline_ns;
+    l.ex = lookup.ex;
+    l.row = [](void* arg, const bh_value* cells, size_t n) {
+      return detail::call_row<Row>(&static_cast<Pending*>(arg)->row, cells, n);
+    };
+    l.done = [](void* arg, const bh_sql_result* result) { finish<Pending>(arg, *result); };
+    l.arg = pending.get();
+    bh_error err{};
+    err.size = sizeof err;
+    if (const bh_status status = service_->lookup(service_.self(), &l, &err); status != BH_OK)
+      throw Failure(status, err.message);
+    static_cast<void>(pending.release());
   }
 
   // `run(SqlTransaction&)` returns true to commit; it and `done` run on a session's thread.

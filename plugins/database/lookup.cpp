@@ -1,0 +1,164 @@
+#include "lookup.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "bulkhead/plugin.hpp"
+#include "result.hpp"
+
+namespace database {
+
+using bulkhead::to_str;
+using bulkhead::to_view;
+
+namespace {
+
+std::string text_of(const bh_value& value) {
+  if (value.kind != BH_INT) return std::string(to_view(value.as.s));
+  char digits[24];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value.as.i).ptr};
+}
+
+}  // namespace
+
+std::string LookupBatch::check(const bh_sql_lookup& lookup) {
+  if (!BH_HAS(&lookup, arg) || lookup.done == nullptr) return "the lookup has no done, or its size is not set";
+  if (to_view(lookup.sql).empty() || to_view(lookup.key_column).empty()) return "the lookup has no text or key column";
+  if (lookup.key.kind != BH_TEXT && lookup.key.kind != BH_INT) return "a lookup's key is BH_TEXT or BH_INT";
+  if (lookup.column_count == 0 || lookup.columns[0] != lookup.key.kind) return "a lookup's first column is its key";
+  return {};
+}
+
+LookupBatch::LookupBatch(const bh_sql_lookup& first, Dialect dialect)
+    : dialect_(dialect),
+      source_(to_view(first.sql)),
+      key_column_(to_view(first.key_column)),
+      key_type_(to_view(first.key_type)),
+      key_kind_(first.key.kind),
+      columns_(first.columns, first.columns + first.column_count) {
+  sql_ = source_ + " and " + key_column_;
+  sql_ += dialect_ == Dialect::kPostgresql ? " = any(cast(:keys as " + key_type_ + "[]))"
+                                           : " in (select value from json_each(:keys))";
+  add(first);
+}
+
+bool LookupBatch::takes(const bh_sql_lookup& lookup) const {
+  return to_view(lookup.sql) == source_ && to_view(lookup.key_column) == key_column_ &&
+         to_view(lookup.key_type) == key_type_ && lookup.key.kind == key_kind_ &&
+         std::equal(columns_.begin(), columns_.end(), lookup.columns, lookup.columns + lookup.column_count);
+}
+
+void LookupBatch::add(const bh_sql_lookup& lookup) {
+  members_.push_back({text_of(lookup.key), lookup.row, lookup.done, lookup.arg, lookup.ex, lookup.deadline_ns});
+  deadline_ns_ = std::max(deadline_ns_, lookup.deadline_ns);
+}
+
+void LookupBatch::expire(uint64_t now_ns) {
+  const auto late = std::stable_partition(members_.begin(), members_.end(),
+                                          [&](const Member& member) { return member.deadline_ns >= now_ns; });
+  const Outcome outcome{BH_E_UNAVAILABLE, false, 0, 0, "", "waited too long for a session"};
+  for (auto it = late; it != members_.end(); ++it) {
+    const bh_sql_result result = result_of(outcome);
+    it->done(it->arg, &result);
+  }
+  members_.erase(late, members_.end());
+}
+
+// An array for PostgreSQL, JSON for SQLite: for quoted text both escape '"' and '\', and JSON control characters too.
+std::string LookupBatch::keys(size_t begin, size_t end) const {
+  const bool json = dialect_ == Dialect::kSqlite;
+  std::string list(1, json ? '[' : '{');
+  for (size_t i = begin; i < end; ++i) {
+    if (i != begin && members_[i].key == members_[i - 1].key) continue;
+    if (list.size() > 1) list += ',';
+    if (key_kind_ == BH_INT) {
+      list += members_[i].key;
+      continue;
+    }
+    list += '"';
+    for (const char c : members_[i].key) {
+      static constexpr char kHex[] = "0123456789abcdef";
+      if (c == '"' || c == '\\') list += '\\';
+      if (json && static_cast<unsigned char>(c) < 0x20) {
+        list += "\\u00";
+        list += kHex[c >> 4];
+        list += kHex[c & 15];
+      } else {
+        list += c;
+      }
+    }
+    list += '"';
+  }
+  return list += json ? ']' : '}';
+}
+
+bh_status LookupBatch::deliver(const bh_value* cells, size_t n, size_t begin, size_t end) {
+  const std::string number = key_kind_ == BH_INT ? text_of(cells[0]) : std::string();
+  const std::string_view key = key_kind_ == BH_INT ? std::string_view(number) : to_view(cells[0].as.s);
+  const auto first = std::lower_bound(
+      members_.begin() + static_cast<std::ptrdiff_t>(begin), members_.begin() + static_cast<std::ptrdiff_t>(end), key,
+      [](const Member& member, std::string_view wanted) { return member.key < wanted; });
+  for (auto it = first; it != members_.begin() + static_cast<std::ptrdiff_t>(end) && it->key == key; ++it) {
+    ++it->outcome.rows;
+    if (it->row == nullptr || it->outcome.status != BH_OK) continue;
+    it->outcome.status = it->row(it->arg, cells, n);
+  }
+  return BH_OK;
+}
+
+Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
+  struct Call {
+    LookupBatch* batch;
+    size_t begin, end;
+  } call{this, begin, end};
+  const std::string list = keys(begin, end);
+  bh_value value{BH_TEXT, 0, {0}};
+  value.as.s = to_str(list);
+  bh_sql_query query{};
+  query.size = sizeof query;
+  query.flags = BH_SQL_READ;
+  query.sql = to_str(sql_);
+  query.values = &value;
+  query.value_count = 1;
+  query.columns = columns_.data();
+  query.column_count = columns_.size();
+  query.arg = &call;
+  query.row = [](void* arg, const bh_value* cells, size_t n) {
+    const Call& c = *static_cast<Call*>(arg);
+    return c.batch->deliver(cells, n, c.begin, c.end);
+  };
+  return session.execute(query);
+}
+
+Outcome LookupBatch::run(Session& session) {
+  for (Member& member : members_) member.outcome = {};
+  std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
+  Outcome whole = ask(session, 0, members_.size());
+  if (whole.status == BH_OK || whole.lost || members_.size() == 1) {
+    if (whole.status != BH_OK)
+      for (Member& member : members_) member.outcome = whole;
+    return whole;
+  }
+  for (size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].outcome.rows != 0) continue;  // it has its row already
+    whole = ask(session, i, i + 1);
+    if (whole.status != BH_OK) members_[i].outcome = whole;
+    if (!whole.lost) continue;
+    for (; i < members_.size(); ++i) members_[i].outcome = whole;
+  }
+  return whole;
+}
+
+void LookupBatch::finish() {
+  for (const Member& member : members_) {
+    const bh_sql_result result = result_of(member.outcome);
+    member.done(member.arg, &result);
+  }
+}
+
+void LookupBatch::refuse(const Outcome& outcome) {
+  for (Member& member : members_) member.outcome = outcome;
+  finish();
+}
+
+}  // namespace database

@@ -1,0 +1,184 @@
+#include "postgresql.hpp"
+
+#include <soci/postgresql/soci-postgresql.h>
+#include <soci/soci.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+
+#include "bulkhead/plugin.hpp"
+#include "session.hpp"
+
+namespace database {
+
+using bulkhead::to_view;
+
+namespace {
+
+using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
+constexpr size_t kNull = std::numeric_limits<size_t>::max();
+
+Result checked(PGconn* connection, PGresult* raw) {
+  Result result(raw, PQclear);
+  const ExecStatusType status = PQresultStatus(raw);
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return result;
+  const char* state = raw != nullptr ? PQresultErrorField(raw, PG_DIAG_SQLSTATE) : nullptr;
+  const char* message = raw != nullptr ? PQresultErrorField(raw, PG_DIAG_MESSAGE_PRIMARY) : nullptr;
+  throw soci::postgresql_soci_error(message != nullptr ? message : PQerrorMessage(connection),
+                                    state != nullptr ? state : "08000");
+}
+
+bool name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+template <typename Number>
+Number number(std::string_view text) {
+  Number value{};
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+double real(std::string_view text) {
+  if (text == "NaN" || text == "Infinity" || text == "-Infinity") return std::strtod(text.data(), nullptr);
+  return number<double>(text);
+}
+
+// Views the result.
+bh_value cell(int32_t kind, const PGresult* result, int row, int column) {
+  bh_value value{BH_NULL, 0, {0}};
+  if (PQgetisnull(result, row, column) != 0) return value;
+  const std::string_view text(PQgetvalue(result, row, column), static_cast<size_t>(PQgetlength(result, row, column)));
+  value.kind = kind;
+  switch (kind) {
+    case BH_INT:
+      value.as.i = number<int64_t>(text);
+      break;
+    case BH_BOOL:
+      value.as.i = text == "t" || text == "1" ? 1 : 0;
+      break;
+    case BH_REAL:
+      value.as.r = real(text);
+      break;
+    default:
+      value.as.s = bulkhead::to_str(text);
+      break;
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string positional(std::string_view sql) {
+  std::string out;
+  out.reserve(sql.size());
+  size_t count = 0;
+  char quote = '\0';
+  for (size_t i = 0; i < sql.size(); ++i) {
+    const char c = sql[i];
+    if (quote != '\0') {
+      if (c == quote) quote = '\0';
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (c == ':' && i + 1 < sql.size() && sql[i + 1] == ':') {
+      out += "::";
+      ++i;
+      continue;
+    } else if (c == ':' && i + 1 < sql.size() && name_char(sql[i + 1])) {
+      out += '$' + std::to_string(++count);
+      while (i + 1 < sql.size() && name_char(sql[i + 1])) ++i;
+      continue;
+    }
+    out += c;
+  }
+  return out;
+}
+
+const std::string& PgStatements::prepare(PGconn* connection, std::string_view sql) {
+  if (const auto it = cached_.find(sql); it != cached_.end()) {
+    recent_.splice(recent_.begin(), recent_, it->second.place);
+    return it->second.name;
+  }
+  const std::string name = "bh_" + std::to_string(++count_);
+  checked(connection, PQprepare(connection, name.c_str(), positional(sql).c_str(), 0, nullptr));
+  if (cached_.size() >= kMaxStatements) forget(std::string(recent_.back()));
+  recent_.emplace_front(sql);
+  return cached_.emplace(sql, Entry{name, recent_.begin()}).first->second.name;
+}
+
+void PgStatements::forget(std::string_view sql) {
+  const auto it = cached_.find(sql);
+  if (it == cached_.end()) return;
+  forgotten_.push_back(std::move(it->second.name));
+  recent_.erase(it->second.place);
+  cached_.erase(it);
+}
+
+void PgStatements::clear() {
+  cached_.clear();
+  recent_.clear();
+  forgotten_.clear();
+}
+
+void PgStatements::drop_forgotten(PGconn* connection) {
+  while (!forgotten_.empty() && PQtransactionStatus(connection) == PQTRANS_IDLE) {
+    checked(connection, PQexec(connection, ("deallocate " + forgotten_.back()).c_str()));
+    forgotten_.pop_back();
+  }
+}
+
+// libpq wants every text with a NUL behind it.
+void PgStatements::bind(const bh_sql_query& query) {
+  buffer_.clear();
+  offsets_.clear();
+  for (size_t i = 0; i < query.value_count; ++i) {
+    const bh_value& value = query.values[i];
+    char digits[32];
+    char* end = digits;
+    offsets_.push_back(value.kind == BH_NULL ? kNull : buffer_.size());
+    switch (value.kind) {
+      case BH_NULL:
+        continue;
+      case BH_BOOL:
+        buffer_ += value.as.i != 0 ? 't' : 'f';
+        break;
+      case BH_INT:
+        end = std::to_chars(digits, digits + sizeof digits, value.as.i).ptr;
+        break;
+      case BH_REAL:
+        end = std::to_chars(digits, digits + sizeof digits, value.as.r).ptr;
+        break;
+      default:
+        buffer_ += to_view(value.as.s);
+        break;
+    }
+    buffer_.append(digits, static_cast<size_t>(end - digits));
+    buffer_ += '\0';
+  }
+  values_.clear();
+  for (const size_t offset : offsets_) values_.push_back(offset == kNull ? nullptr : buffer_.data() + offset);
+}
+
+void PgStatements::execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome) {
+  drop_forgotten(connection);
+  const std::string& name = prepare(connection, to_view(query.sql));
+  bind(query);
+  const Result result = checked(connection, PQexecPrepared(connection, name.c_str(), static_cast<int>(values_.size()),
+                                                           values_.data(), nullptr, nullptr, 0));
+  outcome->affected = number<int64_t>(PQcmdTuples(result.get()));
+  if (query.column_count == 0) return;
+  if (static_cast<size_t>(PQnfields(result.get())) != query.column_count)
+    throw soci::soci_error("the statement has another number of columns than the query says");
+  const int rows = PQntuples(result.get());
+  outcome->rows = static_cast<uint64_t>(rows);
+  cells_.resize(query.column_count);
+  for (int row = 0; row < rows && query.row != nullptr && outcome->status == BH_OK; ++row) {
+    for (size_t i = 0; i < cells_.size(); ++i)
+      cells_[i] = cell(query.columns[i], result.get(), row, static_cast<int>(i));
+    outcome->status = query.row(query.arg, cells_.data(), cells_.size());
+  }
+}
+
+}  // namespace database

@@ -1,0 +1,58 @@
+// Statements on PostgreSQL, straight through libpq: prepared once a connection, parameters and results in the text
+// format, rows read where the driver has them.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "bulkhead/services/sql.h"
+
+namespace database {
+
+struct Outcome;
+
+// ":name" becomes "$1", "$2", ... by order of appearance; text in '' and "" and "::" stay.
+std::string positional(std::string_view sql);
+
+// Of one connection, used by its thread. Calls throw soci::postgresql_soci_error.
+class PgStatements {
+ public:
+  // Rows go to query.row; fills rows, affected and what row() asked for.
+  void execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome);
+  // The statement failed, or its plan is stale: it is prepared anew the next time.
+  void forget(std::string_view sql);
+  // The connection is gone.
+  void clear();
+
+ private:
+  static constexpr size_t kMaxStatements = 200;
+  struct Entry {
+    std::string name;
+    std::list<std::string>::iterator place;
+  };
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  const std::string& prepare(PGconn* connection, std::string_view sql);
+  void bind(const bh_sql_query& query);
+  void drop_forgotten(PGconn* connection);
+
+  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> cached_;
+  std::list<std::string> recent_;
+  std::vector<std::string> forgotten_;  // names; a failed transaction takes no DEALLOCATE, so they wait
+  uint64_t count_ = 0;
+  std::string buffer_;
+  std::vector<size_t> offsets_;
+  std::vector<const char*> values_;
+  std::vector<bh_value> cells_;
+};
+
+}  // namespace database

@@ -1,0 +1,22 @@
+// An outcome as the service's callers see it.
+#pragma once
+
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/sql.h"
+#include "session.hpp"
+
+namespace database {
+
+// Views `outcome`.
+inline bh_sql_result result_of(const Outcome& outcome) {
+  bh_sql_result result{};
+  result.size = sizeof result;
+  result.status = outcome.status;
+  result.affected = outcome.affected;
+  result.rows = outcome.rows;
+  result.sqlstate = bulkhead::to_str(outcome.sqlstate);
+  result.message = bulkhead::to_str(outcome.message);
+  return result;
+}
+
+}  // namespace database

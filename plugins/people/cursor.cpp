@@ -1,0 +1,161 @@
+#include "cursor.hpp"
+
+#include <cmath>
+
+namespace people {
+
+using bulkhead::Json;
+using bulkhead::Problem;
+
+namespace {
+
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+// base64url without padding (RFC 4648 §5).
+std::string to_base64(std::string_view bytes) {
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : bytes) {
+    bits = bits << 8 | static_cast<unsigned char>(c);
+    for (count += 8; count >= 6; count -= 6) out += kAlphabet[(bits >> (count - 6)) & 63];
+  }
+  if (count > 0) out += kAlphabet[(bits << (6 - count)) & 63];
+  return out;
+}
+
+bool from_base64(std::string_view text, std::string* out) {
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const size_t digit = kAlphabet.find(c);
+    if (digit == std::string_view::npos) return false;
+    bits = bits << 6 | static_cast<uint32_t>(digit);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    *out += static_cast<char>((bits >> count) & 0xff);
+  }
+  return true;
+}
+
+std::string name_of(const std::vector<OrderTerm>& order) {
+  std::string name;
+  for (const OrderTerm& term : order) {
+    name += term.field->name;
+    name += term.descending ? (term.nulls_first ? "<" : "<>") : (term.nulls_first ? "><" : ">");
+  }
+  return name;
+}
+
+bool nullable(const Field& field) {
+  return field.name == "age" || field.name == "fare" || field.name == "ticket" || field.name == "cabin" ||
+         field.name == "embarked";
+}
+
+}  // namespace
+
+std::string ordered_column(const Field& field, int32_t dialect) {
+  std::string column(field.column);
+  if (dialect == BH_SQL_POSTGRESQL && field.kind == BH_TEXT && field.name != "uuid") column += " collate \"C\"";
+  return column;
+}
+
+bh_value Cursor::Value::bound() const {
+  switch (kind) {
+    case BH_INT:
+      return bulkhead::sql_int(integer);
+    case BH_BOOL:
+      return bulkhead::sql_bool(integer != 0);
+    case BH_REAL:
+      return bulkhead::sql_real(real);
+    case BH_TEXT:
+      return bulkhead::sql_text(text);
+    default:
+      return bulkhead::sql_null();
+  }
+}
+
+std::string Cursor::encode(const std::vector<OrderTerm>& order, std::span<const bh_value> cells) {
+  Json list = Json::array({name_of(order)});
+  for (const bh_value& cell : cells) {
+    if (cell.kind == BH_NULL)
+      list.push_back(nullptr);
+    else if (cell.kind == BH_REAL)
+      list.push_back(cell.as.r);
+    else if (cell.kind == BH_TEXT)
+      list.push_back(bulkhead::to_view(cell.as.s));
+    else
+      list.push_back(cell.as.i);
+  }
+  return to_base64(list.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order) {
+  const auto refuse = [] {
+    return Problem(400, "The cursor is not one that a Link of this list and this order gave.");
+  };
+  std::string plain;
+  if (!from_base64(text, &plain)) throw refuse();
+  const Json list = Json::parse(plain, nullptr, false);
+  if (!list.is_array() || list.size() != order.size() + 2 || list[0] != name_of(order)) throw refuse();
+  Cursor cursor;
+  for (size_t i = 0; i < order.size() + 1; ++i) {
+    const Json& item = list[i + 1];
+    const int32_t kind = i < order.size() ? order[i].field->kind : int32_t{BH_INT};
+    Value value;
+    value.kind = kind;
+    if (item.is_null()) {
+      if (i == order.size() || !nullable(*order[i].field)) throw refuse();
+      value.kind = BH_NULL;
+    } else if (kind == BH_TEXT && item.is_string()) {
+      value.text = item.get<std::string>();
+      if (value.text.find('\0') != std::string::npos) throw refuse();
+    } else if (kind == BH_REAL && item.is_number()) {
+      value.real = item.get<double>();
+    } else if ((kind == BH_INT || kind == BH_BOOL) && item.is_number_integer()) {
+      value.integer = item.get<int64_t>();
+    } else {
+      throw refuse();
+    }
+    if (i < order.size() && kind == BH_INT && std::llabs(value.integer) > INT16_MAX) throw refuse();
+    cursor.values_.push_back(std::move(value));
+  }
+  return cursor;
+}
+
+// (t1 after v1) or (t1 = v1 and ((t2 after v2) or (t2 = v2 and … id > v))). Before it stands the bound of the first
+// term alone, which an index can begin at.
+std::string Cursor::condition(const std::vector<OrderTerm>& order, int32_t dialect,
+                              std::vector<bh_value>* values) const {
+  size_t count = 0;
+  const auto bind = [&](const Value& value) {
+    values->push_back(value.bound());
+    return ":c" + std::to_string(count++);
+  };
+  std::string text;
+  if (!order.empty() && !nullable(*order[0].field))
+    text =
+        ordered_column(*order[0].field, dialect) + (order[0].descending ? " <= " : " >= ") + bind(values_[0]) + " and ";
+  std::string closing;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const OrderTerm& term = order[i];
+    const Value& value = values_[i];
+    const std::string column = ordered_column(*term.field, dialect);
+    const bool null = value.kind == BH_NULL;
+    std::string after, equal;
+    if (null) {
+      after = term.nulls_first ? column + " is not null" : "";
+      equal = column + " is null";
+    } else {
+      after = column + (term.descending ? " < " : " > ") + bind(value);
+      if (!term.nulls_first && nullable(*term.field)) after += " or " + column + " is null";
+      equal = column + " = " + bind(value);
+    }
+    text += "(" + (after.empty() ? "" : after + " or ") + "(" + equal + " and ";
+    closing += "))";
+  }
+  return text + "id > " + bind(values_.back()) + closing;
+}
+
+}  // namespace people

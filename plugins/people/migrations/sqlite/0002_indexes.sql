@@ -1,0 +1,3 @@
+create index people_name on people (name, id) where deleted_at is null;
+create index people_age on people (age, id) where deleted_at is null;
+create index people_fare on people (fare, id) where deleted_at is null;
