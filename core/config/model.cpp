@@ -84,8 +84,9 @@ std::vector<Issue> read_config(Document& document, Config* config) {
 
   const std::string limits = "/server/limits/", timeouts = "/server/timeouts/";
   http::Settings& http = config->http;
-  http.io_threads = values.at("/server/io_threads").is_number() ? values.number("/server/io_threads")
-                                                                : std::max(1u, std::thread::hardware_concurrency());
+  http.io_threads = values.at("/server/io_threads").is_number()
+                        ? values.number("/server/io_threads")
+                        : std::clamp(std::thread::hardware_concurrency(), 1u, 255u);
   http.limits.connections = values.number(limits + "connections");
   http.limits.pipelined = values.number(limits + "pipelined");
   http.limits.request_line = values.size(limits + "request_line");

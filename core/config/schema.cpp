@@ -15,13 +15,22 @@ namespace {
 
 // "$ref": "#/definitions/x" stands for that part of the schema.
 const Json& resolve(const Json& root, const Json& schema) {
-  if (!schema.is_object() || !schema.contains("$ref")) return schema;
-  const Json::json_pointer pointer(schema["$ref"].get<std::string>().substr(1));
-  return root.contains(pointer) ? root[pointer] : schema;
+  if (!schema.is_object() || !schema.contains("$ref") || !schema["$ref"].is_string()) return schema;
+  const std::string& reference = schema["$ref"].get_ref<const std::string&>();
+  if (!reference.starts_with("#/")) return schema;
+  try {
+    return root.at(Json::json_pointer(reference.substr(1)));
+  } catch (const Json::exception&) {  // Valijson says what is wrong with it
+    return schema;
+  }
 }
+
+// A schema may hold itself, with a default that holds it again.
+constexpr std::ptrdiff_t kMaxDepth = 64;
 
 void fill_and_find_unknown(const Json& root, const Json& part, Json& value, const std::string& pointer,
                            std::vector<Issue>* issues) {
+  if (std::count(pointer.begin(), pointer.end(), '/') > kMaxDepth) return;
   const Json& schema = resolve(root, part);
   if (!schema.is_object()) return;
   if (value.is_array() && schema.contains("items")) {

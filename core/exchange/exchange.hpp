@@ -64,6 +64,8 @@ class Channel {
  public:
   virtual void body_wanted(Exchange& exchange) = 0;
   virtual void answer_ready(Exchange& exchange) = 0;
+  // The exchange cannot go on: whoever waits for it is let go.
+  virtual void failed() = 0;
 
  protected:
   ~Channel() = default;

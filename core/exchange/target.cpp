@@ -104,7 +104,8 @@ bool split_target(std::string_view method, std::string_view target, Target* out)
     target.remove_prefix(colon + 3);
     const size_t end = target.find_first_of("/?");
     out->authority = target.substr(0, end);
-    if (out->authority.empty() || out->authority.find('@') != std::string_view::npos) return false;
+    if (out->authority.empty() || out->authority.front() == ':' || out->authority.find('@') != std::string_view::npos)
+      return false;  // an http URI has a host (RFC 9110 §4.2.1)
     target = end == std::string_view::npos ? std::string_view() : target.substr(end);
   }
   const size_t question = target.find('?');

@@ -288,9 +288,9 @@ bool Connection::read_body() {
     }
     if (ex.body_text.size() > ex.body_charge + Slab::kStandard && !charge_body(ex.body_text.size())) return true;
     if (result == RequestParser::Result::kMore) {
-      if (buffered() > io_.settings().limits.header)
-        refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
-      return false;
+      if (buffered() <= io_.settings().limits.header) return false;
+      refuse_body(431, "A chunk's header or the trailer is longer than the limit.");
+      return true;
     }
     hold_bytes(ex, ex.body_text.size());
     body = ex.body_text;
@@ -361,6 +361,7 @@ void Connection::flush_continue() {
     const ssize_t n = stream_.write({&part, 1});
     if (n >= 0) {
       continue_left_ -= static_cast<size_t>(n);
+      io_.deadlines().disarm(write_deadline_);
     } else if (errno == EAGAIN) {
       write_blocked_ = true;
       if (!write_deadline_.armed()) io_.deadlines().arm(write_deadline_, io_.now_ns(), io_.settings().timeouts.write);
@@ -426,6 +427,10 @@ void Connection::finish_front() {
 void Connection::writable() {
   if (closed()) return;
   write_blocked_ = false;
+  if (phase_ == Phase::kLingering) {
+    linger();
+    return update();
+  }
   stream_.wants_write() ? readable() : pump();
 }
 
@@ -454,8 +459,9 @@ void Connection::pump() {
 
 void Connection::linger() {
   phase_ = Phase::kLingering;
-  stream_.end();
-  if (read_closed_) close();
+  // A socket that is full takes no close_notify yet: writable() tries again.
+  write_blocked_ = !stream_.end();
+  if (read_closed_ && !write_blocked_) abort();
 }
 
 void Connection::write_stalled() {

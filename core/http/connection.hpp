@@ -51,6 +51,7 @@ class Connection final : public exchange::Channel {
   // ---- exchange::Channel
   void body_wanted(exchange::Exchange& ex) override;
   void answer_ready(exchange::Exchange& ex) override;
+  void failed() override { abort(); }
 
  private:
   using Exchange = exchange::Exchange;

@@ -148,6 +148,7 @@ void IoThread::on_ready(const Pistache::Aio::FdSet& fds) {
 }
 
 void IoThread::after_batch() {
+  now_ns_ = runtime::now_ns();  // a step may have taken its time
   while (!dirty_.empty()) {
     std::vector<Connection*> batch;
     batch.swap(dirty_);
@@ -216,7 +217,11 @@ void IoThread::drain_inbox() {
     }
     ex.queued.exchange(false,
                        std::memory_order_acq_rel);  // a full fence: what is read next is at least as new as the wake
-    ex.runner->advance(ex);
+    try {
+      ex.runner->advance(ex);
+    } catch (const std::exception&) {  // out of memory, as in guarded()
+      if (ex.channel != nullptr) ex.channel->failed();
+    }
     ex.unref();
   }
 }
@@ -238,6 +243,7 @@ void IoThread::run_calls() {
     const std::lock_guard lock(mutex_);
     calls.swap(calls_);
   }
+  now_ns_ = runtime::now_ns();
   for (const auto& task : calls) task();
 }
 
@@ -284,14 +290,19 @@ void IoThread::bury(Connection& connection) {
 }
 
 void IoThread::add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
-  std::unique_ptr<tls::Session> session = listener.tls ? listener.tls->accept(fd) : nullptr;
-  if (listener.tls && !session) {
+  std::unique_ptr<Connection> made;
+  try {
+    std::unique_ptr<tls::Session> session = listener.tls ? listener.tls->accept(fd) : nullptr;
+    if (!listener.tls || session)
+      made = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
+  } catch (const std::bad_alloc&) {
+  }
+  if (!made) {
     load_.fetch_sub(1, std::memory_order_relaxed);
     server_.leave_connection();
     ::close(fd);
     return;
   }
-  auto made = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
   Connection& connection = *made.release();
   connection.next = connections_;
   if (connections_ != nullptr) connections_->previous = &connection;

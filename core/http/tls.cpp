@@ -139,11 +139,13 @@ ssize_t Session::write(std::span<const iovec> parts) {
   return written;
 }
 
-void Session::end() {
-  if (!established_) return;
+bool Session::end() {
+  if (!established_) return true;
   ERR_clear_error();
-  SSL_shutdown(ssl_);
+  const int result = SSL_shutdown(ssl_);
+  const bool later = result < 0 && SSL_get_error(ssl_, result) == SSL_ERROR_WANT_WRITE;
   ERR_clear_error();
+  return !later;
 }
 
 // ------------------------------------------------------------------- context

@@ -23,6 +23,7 @@ class Thread final : public exchange::Home, public exchange::Channel {
   void timed_out(Exchange&) override {}
   void body_wanted(Exchange&) override {}
   void answer_ready(Exchange& ex) override { ex.runner->written(ex); }
+  void failed() override {}
 
  private:
   exchange::DeadlineQueue queue_;

@@ -151,7 +151,7 @@ def test_s3_2_2_absolute_form_and_its_host(server):
     assert seen(server, target="https://x/mirror")["scheme"] == "http", "the connection's, whatever the caller claims"
     assert exchange(server, "GET http://x HTTP/1.1\r\nHost: x\r\n\r\n").status == 404, "an empty path is /"
     assert exchange(server, "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n").status in (204, 404)
-    for target in ("ftp://x/mirror", "http:///mirror", "http://u@x/mirror", "http:/mirror", "http://x/mirror#f", "http://a b/mirror", "http://x:port/mirror", "http://[::1/mirror", "http://x\\y/mirror"):
+    for target in ("ftp://x/mirror", "http:///mirror", "http://:80/mirror", "http://u@x/mirror", "http:/mirror", "http://x/mirror#f", "http://a b/mirror", "http://x:port/mirror", "http://[::1/mirror", "http://x\\y/mirror"):
         refused(server, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n", 400)
     refused(server, "GET http://x/mirror HTTP/1.1\r\n\r\n", 400)  # Host is needed all the same (3.2)
 

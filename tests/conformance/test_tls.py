@@ -13,7 +13,7 @@ import pytest
 
 from support.certificates import Authority
 from support.http import PLUGINS, becomes_quiet, contract_config, cpu_seconds
-from support.servers import BULKHEAD, ROOT, Host, Raw, free_port, wait_until
+from support.servers import BUILD, BULKHEAD, PATIENCE, ROOT, Host, Raw, free_port, wait_until
 
 HELLO = "GET /hello/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MIRROR = "GET /mirror HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -110,8 +110,9 @@ def test_plain_http_on_a_tls_port_is_told_so(server):
 
 # ----------------------------------------------------------------- abuse
 
-def test_a_handshake_in_single_bytes(server, authority):
+def test_a_handshake_in_single_bytes(hosts, authority):
     """And requests that come so: a record in pieces is no request yet, and blocks nothing."""
+    server = hosts(tls_config(authority.issue("localhost")))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain:
@@ -150,14 +151,16 @@ def test_stalled_handshakes_delay_nobody_and_end(server, authority):
         with Raw(server.port, tls=authority.client()) as raw:
             assert raw.send(HELLO).answer().status == 200
     assert time.monotonic() - started < 10, "twenty handshakes while a hundred stall"
-    # A byte now and then does not buy more time.
-    dribbling = Raw(server.port)
-    end = time.monotonic() + 20
-    hello = bytes.fromhex("16030102000100")
+    # A byte now and then of a good ClientHello does not buy more time.
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        authority.client().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    dribbling, begun = Raw(server.port), time.monotonic()
     with pytest.raises(OSError):
-        while time.monotonic() < end:
-            dribbling.send(hello[:1])
+        for byte in outgoing.read()[:-1]:
+            dribbling.send(bytes([byte]))
             time.sleep(0.1)
+    assert 0.9 < time.monotonic() - begun < 10, "the deadline of one second, not the client's pace"
     wait_until(lambda: server.resources()[0] <= descriptors + 2, what="the silent ones to be let go")
     assert cpu_seconds(server) - before < 3
     for raw in silent:
@@ -203,6 +206,15 @@ def test_a_slow_client_of_late_answers(server, authority):
         assert [raw.answer().body for _ in range(300)] == [f"/async/{n % 3}".encode() for n in range(300)]
 
 
+def test_the_end_of_a_large_answer_to_a_slow_reader(server, authority):
+    """close_notify waits for room in the socket as everything else does."""
+    for _ in range(3):
+        with Raw(server.port, tls=authority.client()) as raw:
+            raw.send("GET /noisy/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            time.sleep(0.1)
+            assert len(raw.answer().body) == 8 * 1024 * 1024 and raw.ended()
+
+
 def test_100_continue_to_a_full_socket(server, authority):
     """A record that OpenSSL has begun is the one that goes on, or the answer behind it would be torn."""
     with Raw(server.port, tls=authority.client()) as raw:
@@ -214,23 +226,14 @@ def test_100_continue_to_a_full_socket(server, authority):
 
 def test_rfc8446_s4_6_3_a_flood_of_key_updates(server, authority):
     """They carry no data and each asks for an answer that nobody reads: neither a loop nor a wait may come of it."""
-    flood = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_3", "-quiet", "-no_ign_eof"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 2
-        context = authority.client()
-        while time.monotonic() < end and flood.poll() is None:
-            try:
-                flood.stdin.write(b"K\n" * 500)
-                flood.stdin.flush()
-            except BrokenPipeError:
-                break
-            started = time.monotonic()
-            with Raw(server.port, tls=context) as raw:
-                assert raw.send(HELLO).answer().status == 200
-            assert time.monotonic() - started < 5
-    finally:
-        flood.kill()
-        flood.wait()
+    floods = [subprocess.Popen([str(BUILD / "bin/key_updates"), str(server.port), "3"], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    context = authority.client()
+    while any(flood.poll() is None for flood in floods):
+        started = time.monotonic()
+        with Raw(server.port, tls=context) as raw:
+            assert raw.send(HELLO).answer().status == 200
+        assert time.monotonic() - started < PATIENCE / 3
+    assert all(int(flood.stdout.read()) > 100 for flood in floods)
     becomes_quiet(server)
 
 

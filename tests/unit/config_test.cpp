@@ -138,3 +138,15 @@ TEST(Config, PropertyAnyYamlIsAnswered) {
       EXPECT_EQ(document.describe(issue).rfind("f.yaml", 0), 0u);
   }
 }
+
+TEST(Schema, ReferencesThatLeadNowhereOrInCircles) {
+  const Json circle = Json::parse(R"({"type": "object", "properties": {"a": {"$ref": "#/definitions/a"}},
+    "definitions": {"a": {"type": "object", "default": {}, "properties": {"a": {"$ref": "#/definitions/a"}}}}})");
+  Json value = Json::object();
+  EXPECT_NO_THROW(check_schema(circle, value));
+  for (const char* reference : {"other.json", "#name", "#/absent", "#/a~2"}) {
+    const Json schema = {{"type", "object"}, {"properties", {{"a", {{"$ref", reference}}}}}};
+    Json some = {{"a", 1}};
+    EXPECT_NO_THROW(check_schema(schema, some)) << reference;
+  }
+}
