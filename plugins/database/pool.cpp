@@ -19,6 +19,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kOverdue{3};
+// Of the values of a transaction's writes: all of them fit the socket, so that neither side waits for the other.
+constexpr size_t kBatchBytes = 32 * 1024;
 enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction, kLookup };
 
 Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
@@ -57,10 +59,11 @@ Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
   static constexpr std::array<std::string_view, 6> kTypes = {"select", "insert",      "update",
                                                              "delete", "transaction", "lookup"};
   for (size_t i = 0; i < kTypes.size(); ++i) latency_series_[i] = host_.series(latency, {&kTypes[i], 1});
+  static constexpr std::array<std::string_view, 2> kTogether = {"lookup", "write"};
   static constexpr std::array<double, 8> kSizes = {1, 2, 4, 8, 16, 32, 64, 128};
-  batch_series_ =
-      host_.series(host_.metric(BH_HISTOGRAM, "db_batch_size", "Lookups that travelled as one query.", kType, kSizes),
-                   {&kTypes[kLookup], 1});
+  const uint32_t sizes =
+      host_.metric(BH_HISTOGRAM, "db_batch_size", "Lookups of one query, writes of one transaction.", kType, kSizes);
+  for (size_t i = 0; i < kTogether.size(); ++i) batch_series_[i] = host_.series(sizes, {&kTogether[i], 1});
 }
 
 void Pool::start() {
@@ -157,12 +160,29 @@ bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
   return BH_OK;
 }
 
-std::unique_ptr<Pool::Job> Pool::take(Lane& lane) {
-  std::unique_ptr<Job> job = std::move(lane.waiting.front());
+size_t Pool::Job::bytes() const {
+  size_t sum = 0;
+  for (const std::string& text : texts) sum += text.size();
+  return sum;
+}
+
+std::vector<std::unique_ptr<Pool::Job>> Pool::take(Lane& lane) {
+  std::vector<std::unique_ptr<Job>> jobs;
+  jobs.push_back(std::move(lane.waiting.front()));
   lane.waiting.pop_front();
-  lane.waiting_size -= job->size();
-  std::erase(lane.open, job.get());
-  return job;
+  std::erase(lane.open, jobs.front().get());
+  if (jobs.front()->writes()) {
+    size_t bytes = jobs.front()->bytes();
+    for (auto& job : lane.waiting) {
+      if (jobs.size() >= settings_.batch || bytes > kBatchBytes) break;
+      if (!job->writes()) continue;
+      bytes += job->bytes();
+      jobs.push_back(std::move(job));
+    }
+    std::erase(lane.waiting, nullptr);
+  }
+  for (const auto& job : jobs) lane.waiting_size -= job->size();
+  return jobs;
 }
 
 void Pool::wake(Lane& lane) {
@@ -316,11 +336,14 @@ void Pool::work(Lane& lane, Worker& worker) {
       ++lane.awake;
     }
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
-      std::unique_ptr<Job> job = take(lane);
+      std::vector<std::unique_ptr<Job>> jobs = take(lane);
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
-      run(worker, std::move(job));
+      if (jobs.size() == 1)
+        run(worker, std::move(jobs.front()));
+      else
+        run_writes(worker, jobs);
       lock.lock();
       if (--busy_ == 0) quiet_.notify_all();
       idle = milliseconds(0);
@@ -372,7 +395,8 @@ void Pool::refuse_waiting(const std::string& why) {
   {
     const std::lock_guard lock(mutex_);
     for (Lane& lane : lanes_) {
-      while (!lane.waiting.empty()) refused.push_back(take(lane));
+      while (!lane.waiting.empty())
+        for (auto& job : take(lane)) refused.push_back(std::move(job));
     }
   }
   for (const auto& job : refused) job->done(unavailable(why));
@@ -437,8 +461,35 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
                                          : job->is_transaction ? "transaction"
                                                                : job->sql}});
   if (!job->lookups) return job->done(outcome);
-  host_.record(batch_series_, static_cast<double>(job->lookups->size()), job->lookups->exchange());
+  host_.record(batch_series_[0], static_cast<double>(job->lookups->size()), job->lookups->exchange());
   job->lookups->finish();
+}
+
+void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs) {
+  const uint64_t begin = host_.now_ns();
+  std::vector<const Job*> begun;
+  std::vector<const bh_sql_query*> queries;
+  for (const auto& job : jobs) {
+    if (begin > job->deadline_ns) {
+      job->done(unavailable("waited too long for a session"));
+      continue;
+    }
+    begun.push_back(job.get());
+    queries.push_back(&job->query);
+  }
+  if (begun.empty()) return;
+  std::vector<Outcome> outcomes(begun.size());
+  const Outcome all = worker.session.execute_together(queries, outcomes);
+  if (all.lost) lost(worker, all.message);  // what may have been committed is not tried again
+  const double seconds = static_cast<double>(host_.now_ns() - begin) * 1e-9;
+  host_.record(batch_series_[1], static_cast<double>(begun.size()), begun.front()->query.ex);
+  for (size_t i = 0; i < begun.size(); ++i) {
+    host_.record(latency_series_[series_of(*begun[i])], seconds, begun[i]->query.ex);
+    if (outcomes[i].status == BH_E_INTERNAL)
+      host_.error("query failed",
+                  {{"sqlstate", outcomes[i].sqlstate}, {"reason", outcomes[i].message}, {"sql", begun[i]->sql}});
+    begun[i]->done(outcomes[i]);
+  }
 }
 
 uint32_t Pool::series_of(const Job& job) const {

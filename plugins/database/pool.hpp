@@ -30,7 +30,7 @@ struct PoolSettings {
   SessionSettings session;
   size_t min = 10, max = 20;
   size_t queue = 1024;                // work that may wait
-  size_t batch = 64;                  // lookups in one query
+  size_t batch = 64;                  // lookups in one query, writes in one transaction
   uint32_t wait_timeout_ms = 10'000;  // longest wait for a session, where the caller names none
   std::string service;                // label of the metrics
 };
@@ -74,6 +74,8 @@ class Pool {
     // It never ran, or all of it ended alike.
     void done(const Outcome& outcome) const;
     size_t size() const { return lookups ? lookups->size() : 1; }
+    bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
+    size_t bytes() const;
   };
   struct Worker {
     explicit Worker(const SessionSettings& settings) : session(settings) {}
@@ -98,7 +100,8 @@ class Pool {
   // Why no work is taken, or BH_OK. `mutex_` is held.
   bh_status admit(Lane& lane, bh_error* err);
   bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
-  std::unique_ptr<Job> take(Lane& lane);
+  // The oldest job; where it is a write, those that wait behind it too, up to a batch.
+  std::vector<std::unique_ptr<Job>> take(Lane& lane);
   Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }
   void wake(Lane& lane);
   void dispatch(Lane& lane);
@@ -109,6 +112,7 @@ class Pool {
   void leave(Lane& lane, Worker& worker);
   void lost(Worker& worker, const std::string& why);
   void run(Worker& worker, std::unique_ptr<Job> job);
+  void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
   Outcome run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began);
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
   void refuse_waiting(const std::string& why);
@@ -127,7 +131,7 @@ class Pool {
   std::string why_down_ = "not connected yet", reported_;
   uint32_t size_series_ = 0, available_series_ = 0;
   uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup
-  uint32_t batch_series_ = 0;
+  uint32_t batch_series_[2] = {};    // lookups, writes
 };
 
 }  // namespace database

@@ -167,18 +167,62 @@ void PgStatements::execute(PGconn* connection, const bh_sql_query& query, Outcom
   bind(query);
   const Result result = checked(connection, PQexecPrepared(connection, name.c_str(), static_cast<int>(values_.size()),
                                                            values_.data(), nullptr, nullptr, 0));
-  outcome->affected = number<int64_t>(PQcmdTuples(result.get()));
+  give_rows(result.get(), query, outcome);
+}
+
+void PgStatements::give_rows(const PGresult* result, const bh_sql_query& query, Outcome* outcome) {
+  outcome->affected = number<int64_t>(PQcmdTuples(const_cast<PGresult*>(result)));
   if (query.column_count == 0) return;
-  if (static_cast<size_t>(PQnfields(result.get())) != query.column_count)
+  if (static_cast<size_t>(PQnfields(result)) != query.column_count)
     throw soci::soci_error("the statement has another number of columns than the query says");
-  const int rows = PQntuples(result.get());
+  const int rows = PQntuples(result);
   outcome->rows = static_cast<uint64_t>(rows);
   cells_.resize(query.column_count);
   for (int row = 0; row < rows && query.row != nullptr && outcome->status == BH_OK; ++row) {
-    for (size_t i = 0; i < cells_.size(); ++i)
-      cells_[i] = cell(query.columns[i], result.get(), row, static_cast<int>(i));
+    for (size_t i = 0; i < cells_.size(); ++i) cells_[i] = cell(query.columns[i], result, row, static_cast<int>(i));
     outcome->status = query.row(query.arg, cells_.data(), cells_.size());
   }
+}
+
+// libpq's pipeline mode: what stands before a sync is one implicit transaction, committed with it.
+bool PgStatements::execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries,
+                                    std::span<Outcome> outcomes) {
+  drop_forgotten(connection);
+  std::vector<std::string> names;
+  for (const bh_sql_query* query : queries) names.push_back(prepare(connection, to_view(query->sql)));
+
+  const auto broken = [&] { return soci::postgresql_soci_error(PQerrorMessage(connection), "08000"); };
+  if (PQenterPipelineMode(connection) != 1) throw broken();
+  for (size_t i = 0; i < queries.size(); ++i) {
+    bind(*queries[i]);
+    if (PQsendQueryPrepared(connection, names[i].c_str(), static_cast<int>(values_.size()), values_.data(), nullptr,
+                            nullptr, 0) != 1)
+      throw broken();
+  }
+  if (PQpipelineSync(connection) != 1) throw broken();
+
+  std::vector<Result> results;
+  bool good = true;
+  for (bool synced = false; !synced;) {
+    Result result(PQgetResult(connection), PQclear);
+    if (PQstatus(connection) == CONNECTION_BAD) throw broken();
+    switch (PQresultStatus(result.get())) {
+      case PGRES_PIPELINE_SYNC:
+        synced = true;
+        break;
+      case PGRES_COMMAND_OK:
+      case PGRES_TUPLES_OK:
+        results.push_back(std::move(result));
+        break;
+      default:  // null stands between the results of two statements
+        good = good && !result;
+        break;
+    }
+  }
+  if (PQexitPipelineMode(connection) != 1) throw broken();
+  if (!good || results.size() != queries.size()) return false;
+  for (size_t i = 0; i < queries.size(); ++i) give_rows(results[i].get(), *queries[i], &outcomes[i]);
+  return true;
 }
 
 }  // namespace database

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,6 +26,9 @@ class PgStatements {
  public:
   // Rows go to query.row; fills rows, affected and what row() asked for.
   void execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome);
+  // All of them in one transaction and one round trip. True: they are committed, and rows have been given.
+  // False: one of them failed, and nothing has happened.
+  bool execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes);
   // The statement failed, or its plan is stale: it is prepared anew the next time.
   void forget(std::string_view sql);
   // The connection is gone.
@@ -43,6 +47,7 @@ class PgStatements {
 
   const std::string& prepare(PGconn* connection, std::string_view sql);
   void bind(const bh_sql_query& query);
+  void give_rows(const PGresult* result, const bh_sql_query& query, Outcome* outcome);
   void drop_forgotten(PGconn* connection);
 
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> cached_;

@@ -224,12 +224,51 @@ class Session::Impl {
 
   bool connected() const { return session_ != nullptr; }
 
-  Outcome execute(const bh_sql_query& query) {
+  static bool holds_nul(const bh_sql_query& query) {
     for (size_t i = 0; i < query.value_count; ++i) {
       const bh_value& v = query.values[i];
-      if (v.kind == BH_TEXT && to_view(v.as.s).find('\0') != std::string_view::npos)
-        return {BH_E_INVALID, false, 0, 0, "", "a text value holds NUL, which the database cannot store"};
+      if (v.kind == BH_TEXT && to_view(v.as.s).find('\0') != std::string_view::npos) return true;
     }
+    return false;
+  }
+
+  Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
+    if (auto* pg = postgresql(); pg != nullptr) {
+      const bool sound =
+          std::none_of(queries.begin(), queries.end(), [](const bh_sql_query* q) { return holds_nul(*q); });
+      bool done = false;
+      const Outcome all =
+          guarded([&](Outcome&) { done = sound && statements_.execute_together(pg->conn_, queries, outcomes); });
+      if (all.lost) {  // whether the commit came to be is not known
+        std::fill(outcomes.begin(), outcomes.end(), all);
+        return all;
+      }
+      if (done) return {};
+      for (size_t i = 0; i < queries.size(); ++i) {  // who is at fault shows alone
+        outcomes[i] = execute(*queries[i]);
+        if (!outcomes[i].lost) continue;
+        std::fill(outcomes.begin() + static_cast<std::ptrdiff_t>(i), outcomes.end(), outcomes[i]);
+        return outcomes[i];
+      }
+      return {};
+    }
+    Outcome all = begin(false);
+    for (size_t i = 0; i < queries.size() && all.status == BH_OK; ++i) {
+      all = script("savepoint bh");
+      if (all.status != BH_OK) break;
+      outcomes[i] = execute(*queries[i]);
+      all = script(outcomes[i].status == BH_OK ? "release bh" : "rollback to bh; release bh");
+    }
+    if (all.status == BH_OK) all = commit();
+    if (all.status == BH_OK) return {};
+    rollback();
+    std::fill(outcomes.begin(), outcomes.end(), all);
+    return all.lost ? all : Outcome{};
+  }
+
+  Outcome execute(const bh_sql_query& query) {
+    if (holds_nul(query))
+      return {BH_E_INVALID, false, 0, 0, "", "a text value holds NUL, which the database cannot store"};
     Outcome result = attempt(query);
     // Another host changed the table: the plan is made anew. Outside a transaction only, where nothing else is undone.
     if (result.sqlstate == "0A000" && result.rows == 0 && PQtransactionStatus(postgresql()->conn_) == PQTRANS_IDLE)
@@ -436,6 +475,9 @@ Outcome Session::connect() { return impl_->connect(); }
 void Session::disconnect() { impl_->disconnect(); }
 bool Session::connected() const { return impl_->connected(); }
 Outcome Session::execute(const bh_sql_query& query) { return impl_->execute(query); }
+Outcome Session::execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
+  return impl_->execute_together(queries, outcomes);
+}
 Outcome Session::script(std::string_view sql) { return impl_->script(sql); }
 Outcome Session::begin(bool read_only) { return impl_->begin(read_only); }
 Outcome Session::commit() { return impl_->commit(); }

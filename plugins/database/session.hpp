@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,6 +53,9 @@ class Session {
   // [any] What waits for the server gives up at once; the connection is lost.
   void interrupt();
   Outcome execute(const bh_sql_query& query);
+  // Statements that change something, in one transaction; each succeeds or fails as if alone, and `outcomes` tell
+  // after the commit. Of the connection itself: lost, or BH_OK.
+  Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes);
   Outcome begin(bool read_only);
   Outcome commit();
   void rollback();

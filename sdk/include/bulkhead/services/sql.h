@@ -11,6 +11,9 @@
  * on anything but the session itself. `done` runs exactly once for what was
  * accepted, and never for what submit(), lookup(), transact() or migrate() refused.
  *
+ * Writes: statements without BH_SQL_READ that wait at the same time share a transaction. Each succeeds or fails as
+ * it would alone, and `done` comes after the commit is durable.
+ *
  * SQL text: placeholders are `:name`, each name once, bound by order of appearance. Values never
  * become text of a statement. Statements are prepared once per session and kept.
  */
