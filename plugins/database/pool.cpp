@@ -39,7 +39,7 @@ void Pool::Job::done(const Outcome& outcome) const {
 Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
     : host_(host),
       settings_(std::move(settings)),
-      busy_enough_(std::max<size_t>(4, 2 * std::thread::hardware_concurrency())) {
+      busy_enough_(std::max<size_t>(2, std::thread::hardware_concurrency())) {
   const bool sqlite = settings_.session.url.dialect == Dialect::kSqlite;
   lanes_ = std::vector<Lane>(sqlite ? 2 : 1);
   lanes_[0].min = lanes_[0].max = 1;
