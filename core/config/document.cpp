@@ -62,7 +62,11 @@ std::string interpolate(const std::string& text, std::string* out) {
     else if (has_default)
       *out += text.substr(end + 2, close - end - 2);
     else
-      return "the environment variable " + name + " is not set; set it, or write ${" + name + ":-default}";
+      return std::string("the environment variable ")
+          .append(name)
+          .append(" is not set; set it, or write ${")
+          .append(name)
+          .append(":-default}");
     i = close + 1;
   }
   return {};

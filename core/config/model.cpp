@@ -76,7 +76,7 @@ std::vector<Issue> read_config(Document& document, Config* config) {
       config->listen.push_back(listener_of(listen[i], "/server/listen/" + std::to_string(i), &issues));
   else
     config->listen.push_back(listener_of(listen, "/server/listen", &issues));
-  if (const Json& admin = values.at("/server/admin"); !admin.is_null() && admin != "")
+  if (const Json& admin = values.at("/server/admin"); !admin.is_null() && !values.text("/server/admin").empty())
     config->admin = listener_of(admin, "/server/admin", &issues);
   config->enforce_scopes = values.text("/server/scopes") == "enforce";
   config->executor_threads = values.number("/server/executor/threads");

@@ -12,7 +12,7 @@
 
 namespace bulkhead::config {
 
-struct PluginEntry {
+struct PluginEntry {  // NOLINT(bugprone-exception-escape): moving Json is said not to throw, and allocates nothing
   std::string id, library;
   bool enabled = true, optional = false;
   Json config;

@@ -4,6 +4,7 @@
 // duration has one list and arming, disarming and expiring are O(1).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

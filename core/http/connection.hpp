@@ -66,6 +66,12 @@ class Connection final : public exchange::Channel {
     Connection& connection;
   };
   enum class Phase : uint8_t { kOpen, kLingering };
+  // What the read deadline is for.
+  enum : int { kNone, kHandshake, kHeader, kBody, kIdle, kLinger };
+  static const chain::Plan kNoPlan;  // for what was not understood as a request
+
+  // RFC 9110 §9.2.1
+  static bool safe(const Exchange& ex);
 
   void read_expired();
   void write_stalled();

@@ -101,8 +101,8 @@ std::string Manager::sort_by_needs() {
       for (size_t i = 0; i < d.need_count; ++i) {
         const Instance* provider = provider_of(view(d.needs[i].service));
         if (provider == nullptr && d.needs[i].optional == 0) {
-          const std::string wrong = "plugin '" + plugin->id() + "' needs the service " +
-                                    std::string(view(d.needs[i].service)) + ", which no enabled plugin offers";
+          std::string wrong = "plugin '" + plugin->id() + "' needs the service " +
+                              std::string(view(d.needs[i].service)) + ", which no enabled plugin offers";
           if (!plugin->entry().optional) return wrong;
           environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + wrong,
                                  {{"plugin", plugin->id()}});

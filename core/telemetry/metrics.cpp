@@ -16,6 +16,7 @@ bool valid_name(std::string_view name) {
 
 std::vector<bh_str> strings(const std::vector<std::string>& from) {
   std::vector<bh_str> to;
+  to.reserve(from.size());
   for (const std::string& text : from) to.push_back(str(text));
   return to;
 }

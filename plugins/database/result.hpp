@@ -1,6 +1,9 @@
 // An outcome as the service's callers see it.
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
 #include "session.hpp"
@@ -18,5 +21,8 @@ inline bh_sql_result result_of(const Outcome& outcome) {
   result.message = bulkhead::to_str(outcome.message);
   return result;
 }
+
+// Nothing ran: the caller may try again.
+inline Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
 
 }  // namespace database

@@ -237,7 +237,7 @@ class Session::Impl {
       const bool sound =
           std::none_of(queries.begin(), queries.end(), [](const bh_sql_query* q) { return holds_nul(*q); });
       bool done = false;
-      const Outcome all =
+      Outcome all =
           guarded([&](Outcome&) { done = sound && statements_.execute_together(pg->conn_, queries, outcomes); });
       if (all.lost) {  // whether the commit came to be is not known
         std::fill(outcomes.begin(), outcomes.end(), all);

@@ -1,7 +1,5 @@
 #include "cursor.hpp"
 
-#include <cmath>
-
 namespace people {
 
 using bulkhead::Json;
@@ -118,7 +116,7 @@ Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order
     } else {
       throw refuse();
     }
-    if (i < order.size() && kind == BH_INT && std::llabs(value.integer) > INT16_MAX) throw refuse();
+    if (i < order.size() && (value.integer > INT16_MAX || value.integer < INT16_MIN)) throw refuse();
     cursor.values_.push_back(std::move(value));
   }
   return cursor;
@@ -152,7 +150,9 @@ std::string Cursor::condition(const std::vector<OrderTerm>& order, int32_t diale
       if (!term.nulls_first && nullable(*term.field)) after += " or " + column + " is null";
       equal = column + " = " + bind(value);
     }
-    text += "(" + (after.empty() ? "" : after + " or ") + "(" + equal + " and ";
+    text += '(';
+    if (!after.empty()) text.append(after).append(" or ");
+    text.append("(").append(equal).append(" and ");
     closing += "))";
   }
   return text + "id > " + bind(values_.back()) + closing;

@@ -186,7 +186,7 @@ class People : public bulkhead::Plugin {
     bh_exchange* handle = ex.handle();
     store_->find(uuid, request.deadline_ns(), handle,
                  [ex = std::move(ex), uuid, id = std::string(request.id()),
-                  known = request.header_list("if-none-match")](const SqlResult& result, Record record) {
+                  known = request.header_list("if-none-match")](const SqlResult& result, const Record& record) {
                    if (!result.ok()) return fail(ex, result);
                    if (!record.found) {
                      ex.reply(bulkhead::problem(not_found(uuid), id));

@@ -10,9 +10,7 @@
 namespace people {
 
 using bulkhead::Failure;
-using bulkhead::sql_int;
 using bulkhead::sql_text;
-using bulkhead::SqlQuery;
 using bulkhead::SqlResult;
 using bulkhead::SqlTransaction;
 

@@ -1,0 +1,268 @@
+// The pool's work: how it comes in, waits, travels together and is run.
+#include <algorithm>
+
+#include "pool.hpp"
+#include "result.hpp"
+
+namespace database {
+
+using bulkhead::set_error;
+using bulkhead::to_str;
+using bulkhead::to_view;
+
+namespace {
+
+// Of the values of a transaction's writes: all of them fit the socket, so that neither side waits for the other.
+constexpr size_t kBatchBytes = 32 * 1024;
+enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction, kLookup };
+
+}  // namespace
+void Pool::Job::done(const Outcome& outcome) const {
+  if (lookups) return lookups->refuse(outcome);
+  const bh_sql_result result = result_of(outcome);
+  if (is_transaction)
+    transaction.done(transaction.arg, &result);
+  else
+    query.done(query.arg, &result);
+}
+
+bh_status Pool::admit(Lane& lane, bh_error* err) {
+  if (draining_ || stopping_ || !started_)
+    return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
+  if (lane.running < lane.min) spawn(lane);
+  if (connected_ == 0) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
+  if (migrations_.pending())
+    return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
+  if (lane.waiting_size >= settings_.queue)
+    return set_error(err, BH_E_UNAVAILABLE, "Too many queries wait for the database. Try again in a moment.");
+  return BH_OK;
+}
+
+bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
+  job->queued_ns = host_.now_ns();
+  if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
+  const std::lock_guard lock(mutex_);
+  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  lane.waiting.push_back(std::move(job));
+  ++lane.waiting_size;
+  dispatch(lane);
+  return BH_OK;
+}
+
+bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
+  if (const std::string wrong = LookupBatch::check(lookup); !wrong.empty()) return set_error(err, BH_E_INVALID, wrong);
+  bh_sql_lookup mine = lookup;
+  const uint64_t now = host_.now_ns();
+  if (mine.deadline_ns == 0) mine.deadline_ns = now + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
+  Lane& lane = lane_for(true);
+  const std::lock_guard lock(mutex_);
+  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  ++lane.waiting_size;
+  for (Job* job : lane.open) {
+    if (!job->lookups->takes(mine)) continue;
+    job->lookups->add(mine);
+    job->deadline_ns = job->lookups->deadline_ns();
+    if (job->size() >= settings_.batch) std::erase(lane.open, job);
+    return BH_OK;  // somebody comes for the batch already
+  }
+  auto job = std::make_unique<Job>();
+  job->lookups = std::make_unique<LookupBatch>(mine, settings_.session.url.dialect);
+  job->queued_ns = now;
+  job->deadline_ns = mine.deadline_ns;
+  if (settings_.batch > 1) lane.open.push_back(job.get());
+  lane.waiting.push_back(std::move(job));
+  dispatch(lane);
+  return BH_OK;
+}
+
+size_t Pool::Job::bytes() const {
+  size_t sum = 0;
+  for (const std::string& text : texts) sum += text.size();
+  return sum;
+}
+
+std::vector<std::unique_ptr<Pool::Job>> Pool::take(Lane& lane) {
+  std::vector<std::unique_ptr<Job>> jobs;
+  jobs.push_back(std::move(lane.waiting.front()));
+  lane.waiting.pop_front();
+  std::erase(lane.open, jobs.front().get());
+  if (jobs.front()->writes()) {
+    size_t bytes = jobs.front()->bytes();
+    for (auto& job : lane.waiting) {
+      if (jobs.size() >= settings_.batch || bytes > kBatchBytes) break;
+      if (!job->writes()) continue;
+      bytes += job->bytes();
+      jobs.push_back(std::move(job));
+    }
+    std::erase(lane.waiting, nullptr);
+  }
+  for (const auto& job : jobs) lane.waiting_size -= job->size();
+  return jobs;
+}
+
+bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
+  if (!BH_HAS(&query, arg) || query.done == nullptr || to_view(query.sql).empty())
+    return set_error(err, BH_E_INVALID, "the query has no text or no done, or its size is not set");
+  auto job = std::make_unique<Job>();
+  job->query = query;
+  job->deadline_ns = query.deadline_ns;
+  job->sql = to_view(query.sql);
+  job->values.assign(query.values, query.values + query.value_count);
+  job->columns.assign(query.columns, query.columns + query.column_count);
+  size_t texts = 0;
+  for (const bh_value& value : job->values) texts += value.kind == BH_TEXT ? 1 : 0;
+  job->texts.reserve(texts);
+  for (bh_value& value : job->values)
+    if (value.kind == BH_TEXT) value.as.s = to_str(job->texts.emplace_back(to_view(value.as.s)));
+  job->query.sql = to_str(job->sql);
+  job->query.values = job->values.data();
+  job->query.columns = job->columns.data();
+  return push(lane_for((query.flags & BH_SQL_READ) != 0), std::move(job), err);
+}
+
+bh_status Pool::transact(const bh_sql_transaction& transaction, bh_error* err) {
+  if (!BH_HAS(&transaction, ex) || transaction.run == nullptr || transaction.done == nullptr)
+    return set_error(err, BH_E_INVALID, "the transaction has no run or no done, or its size is not set");
+  auto job = std::make_unique<Job>();
+  job->is_transaction = true;
+  job->transaction = transaction;
+  job->deadline_ns = transaction.deadline_ns;
+  return push(lane_for((transaction.flags & BH_SQL_READ) != 0), std::move(job), err);
+}
+
+bh_status Pool::migrate(const bh_sql_migrations& migrations, bh_error* err) {
+  if (!BH_HAS(&migrations, arg)) return set_error(err, BH_E_INVALID, "the migrations' size is not set");
+  const std::lock_guard lock(mutex_);
+  if (const std::string wrong = migrations_.add(migrations); !wrong.empty()) return set_error(err, BH_E_INVALID, wrong);
+  while (!lanes_[0].idle.empty()) wake(lanes_[0]);  // connected already: one of them does it
+  return BH_OK;
+}
+
+std::string Pool::wait_migrated(uint32_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  if (!migrated_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return stopping_ || !migrations_.pending(); }))
+    return "the database is not available: " + why_down_;
+  for (const Migrations::Set& set : migrations_.sets())
+    if (!set.error.empty()) return set.error;
+  return {};
+}
+
+void Pool::refuse_waiting(const std::string& why) {
+  std::vector<std::unique_ptr<Job>> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Lane& lane : lanes_) {
+      while (!lane.waiting.empty())
+        for (auto& job : take(lane)) refused.push_back(std::move(job));
+    }
+  }
+  for (const auto& job : refused) job->done(unavailable(why));
+}
+
+Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began) {
+  Outcome outcome = session.begin((transaction.flags & BH_SQL_READ) != 0);
+  if (outcome.status != BH_OK) return outcome;
+  *began = true;
+  session.last() = {};
+  const bh_status status = transaction.run(transaction.arg, session.handle());
+  if (status == BH_OK) {
+    outcome = session.commit();
+    if (outcome.status == BH_OK || outcome.lost) return outcome;
+  } else {
+    outcome = session.last();
+    if (outcome.status == BH_OK) outcome.status = status;
+    if (outcome.lost) return outcome;
+  }
+  session.rollback();
+  return outcome;
+}
+
+void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
+  const uint64_t begin = host_.now_ns();
+  if (job->lookups) {
+    job->lookups->expire(begin);
+    if (job->lookups->size() == 0) return;
+  }
+  if (begin > job->deadline_ns) return job->done(unavailable("waited too long for a session"));
+  bool began = false;
+  auto once = [&] {
+    return job->lookups          ? job->lookups->run(worker.session)
+           : job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
+                                 : worker.session.execute(job->query);
+  };
+  Outcome outcome = once();
+  if (outcome.lost) {
+    lost(worker, outcome.message);
+    // What certainly did nothing may run again, once, if the server is there already.
+    const bool again = job->lookups          ? true
+                       : job->is_transaction ? !began
+                                             : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
+    if (again && worker.session.connect().status == BH_OK) {
+      {
+        const std::lock_guard lock(mutex_);
+        ++connected_;
+        tell_health();
+      }
+      outcome = once();
+      if (outcome.lost) lost(worker, outcome.message);
+    }
+  }
+  host_.record(latency_series_[series_of(*job)], static_cast<double>(host_.now_ns() - begin) * 1e-9,
+               job->lookups          ? job->lookups->exchange()
+               : job->is_transaction ? job->transaction.ex
+                                     : job->query.ex);
+  if (outcome.status == BH_E_INTERNAL)
+    host_.error("query failed", {{"sqlstate", outcome.sqlstate},
+                                 {"reason", outcome.message},
+                                 {"sql", job->lookups          ? std::string(job->lookups->sql())
+                                         : job->is_transaction ? "transaction"
+                                                               : job->sql}});
+  if (!job->lookups) return job->done(outcome);
+  host_.record(batch_series_[0], static_cast<double>(job->lookups->size()), job->lookups->exchange());
+  job->lookups->finish();
+}
+
+void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs) {
+  const uint64_t begin = host_.now_ns();
+  std::vector<const Job*> begun;
+  std::vector<const bh_sql_query*> queries;
+  for (const auto& job : jobs) {
+    if (begin > job->deadline_ns) {
+      job->done(unavailable("waited too long for a session"));
+      continue;
+    }
+    begun.push_back(job.get());
+    queries.push_back(&job->query);
+  }
+  if (begun.empty()) return;
+  std::vector<Outcome> outcomes(begun.size());
+  const Outcome all = worker.session.execute_together(queries, outcomes);
+  if (all.lost) lost(worker, all.message);  // what may have been committed is not tried again
+  const double seconds = static_cast<double>(host_.now_ns() - begin) * 1e-9;
+  host_.record(batch_series_[1], static_cast<double>(begun.size()), begun.front()->query.ex);
+  for (size_t i = 0; i < begun.size(); ++i) {
+    host_.record(latency_series_[series_of(*begun[i])], seconds, begun[i]->query.ex);
+    if (outcomes[i].status == BH_E_INTERNAL)
+      host_.error("query failed",
+                  {{"sqlstate", outcomes[i].sqlstate}, {"reason", outcomes[i].message}, {"sql", begun[i]->sql}});
+    begun[i]->done(outcomes[i]);
+  }
+}
+
+uint32_t Pool::series_of(const Job& job) const {
+  if (job.lookups) return kLookup;
+  if (job.is_transaction) return kTransaction;
+  const size_t start = job.sql.find_first_not_of(" \n(");
+  switch (start == std::string::npos ? '\0' : job.sql[start] | 0x20) {
+    case 'i':
+      return kInsert;
+    case 'u':
+      return kUpdate;
+    case 'd':
+      return kDelete;
+    default:
+      return kSelect;
+  }
+}
+
+}  // namespace database
