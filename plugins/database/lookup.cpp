@@ -133,20 +133,31 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
 Outcome LookupBatch::run(Session& session) {
   for (Member& member : members_) member.outcome = {};
   std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
-  Outcome whole = ask(session, 0, members_.size());
-  if (whole.status == BH_OK || whole.lost || members_.size() == 1) {
-    if (whole.status != BH_OK)
-      for (Member& member : members_) member.outcome = whole;
+  const Outcome whole = ask(session, 0, members_.size());
+  if (whole.status == BH_OK) return whole;
+  // No key is at fault where the database is gone or too slow, and the others have waited long enough.
+  if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1) {
+    for (Member& member : members_)
+      if (member.outcome.rows == 0) member.outcome = whole;
     return whole;
   }
+  Outcome first;  // that failed
   for (size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].outcome.rows != 0) continue;  // it has its row already
-    whole = ask(session, i, i + 1);
-    if (whole.status != BH_OK) members_[i].outcome = whole;
-    if (!whole.lost) continue;
-    for (; i < members_.size(); ++i) members_[i].outcome = whole;
+    const Outcome one = ask(session, i, i + 1);
+    if (one.status == BH_OK) continue;
+    members_[i].outcome = one;
+    if (first.status == BH_OK) first = one;
+    if (!one.lost && one.status != BH_E_TIMEOUT) continue;
+    for (++i; i < members_.size(); ++i)
+      if (members_[i].outcome.rows == 0) members_[i].outcome = one;
+    return one;
   }
-  return whole;
+  return first;
+}
+
+bool LookupBatch::untouched() const {
+  return std::all_of(members_.begin(), members_.end(), [](const Member& member) { return member.outcome.rows == 0; });
 }
 
 void LookupBatch::finish() {

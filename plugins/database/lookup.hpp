@@ -32,6 +32,8 @@ class LookupBatch {
   // Asks once for every distinct key and gives each member its rows. A query that fails because of one
   // key fails for all: then each is asked alone. `outcome` of the connection; members keep their own.
   Outcome run(Session& session);
+  // Nobody has been given a row: it may run again.
+  bool untouched() const;
   // Every member's done, with its own outcome; or with the one given, where nothing ran.
   void finish();
   void refuse(const Outcome& outcome);

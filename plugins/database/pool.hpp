@@ -100,6 +100,8 @@ class Pool {
   // Why no work is taken, or BH_OK. `mutex_` is held.
   bh_status admit(Lane& lane, bh_error* err);
   bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
+  // Whether the job may share a transaction with others.
+  bool together(const Job& job) const;
   // The oldest job; where it is a write, those that wait behind it too, up to a batch.
   std::vector<std::unique_ptr<Job>> take(Lane& lane);
   Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }

@@ -63,7 +63,8 @@ bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
     job->lookups->add(mine);
     job->deadline_ns = job->lookups->deadline_ns();
     if (job->size() >= settings_.batch) std::erase(lane.open, job);
-    return BH_OK;  // somebody comes for the batch already
+    if (lane.idle.empty()) dispatch(lane);  // somebody comes for the batch, but is it in time?
+    return BH_OK;
   }
   auto job = std::make_unique<Job>();
   job->lookups = std::make_unique<LookupBatch>(mine, settings_.session.url.dialect);
@@ -81,16 +82,21 @@ size_t Pool::Job::bytes() const {
   return sum;
 }
 
+// On PostgreSQL inserts alone: two batches that change the same rows in another order would wait for each other.
+bool Pool::together(const Job& job) const {
+  return job.writes() && (settings_.session.url.dialect == Dialect::kSqlite || series_of(job) == kInsert);
+}
+
 std::vector<std::unique_ptr<Pool::Job>> Pool::take(Lane& lane) {
   std::vector<std::unique_ptr<Job>> jobs;
   jobs.push_back(std::move(lane.waiting.front()));
   lane.waiting.pop_front();
   std::erase(lane.open, jobs.front().get());
-  if (jobs.front()->writes()) {
+  if (together(*jobs.front())) {
     size_t bytes = jobs.front()->bytes();
     for (auto& job : lane.waiting) {
       if (jobs.size() >= settings_.batch || bytes > kBatchBytes) break;
-      if (!job->writes()) continue;
+      if (!together(*job)) continue;
       bytes += job->bytes();
       jobs.push_back(std::move(job));
     }
@@ -140,7 +146,8 @@ bh_status Pool::migrate(const bh_sql_migrations& migrations, bh_error* err) {
 
 std::string Pool::wait_migrated(uint32_t timeout_ms) {
   std::unique_lock lock(mutex_);
-  if (!migrated_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return stopping_ || !migrations_.pending(); }))
+  if (!migrated_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                          [this] { return stopping_ || !migrations_.pending(); }))
     return "the database is not available: " + why_down_;
   for (const Migrations::Set& set : migrations_.sets())
     if (!set.error.empty()) return set.error;
@@ -193,10 +200,16 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   Outcome outcome = once();
   if (outcome.lost) {
     lost(worker, outcome.message);
+    bool stopping = false;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping = draining_ || stopping_;
+    }
     // What certainly did nothing may run again, once, if the server is there already.
-    const bool again = job->lookups          ? true
-                       : job->is_transaction ? !began
-                                             : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0;
+    const bool again =
+        !stopping && (job->lookups          ? job->lookups->untouched()
+                      : job->is_transaction ? !began
+                                            : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0);
     if (again && worker.session.connect().status == BH_OK) {
       {
         const std::lock_guard lock(mutex_);

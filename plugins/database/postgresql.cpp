@@ -37,9 +37,13 @@ bool name_char(char c) {
 template <typename Number>
 Number number(std::string_view text) {
   Number value{};
-  std::from_chars(text.data(), text.data() + text.size(), value);
+  const char* end = text.data() + text.size();
+  if (const auto [at, error] = std::from_chars(text.data(), end, value); error != std::errc() || at != end)
+    throw soci::soci_error("a column holds what is not the kind of number that the query says");
   return value;
 }
+
+int64_t integer(std::string_view text) { return text == "t" ? 1 : text == "f" ? 0 : number<int64_t>(text); }
 
 double real(std::string_view text) {
   if (text == "NaN" || text == "Infinity" || text == "-Infinity") return std::strtod(text.data(), nullptr);
@@ -54,10 +58,10 @@ bh_value cell(int32_t kind, const PGresult* result, int row, int column) {
   value.kind = kind;
   switch (kind) {
     case BH_INT:
-      value.as.i = number<int64_t>(text);
+      value.as.i = integer(text);
       break;
     case BH_BOOL:
-      value.as.i = text == "t" || text == "1" ? 1 : 0;
+      value.as.i = integer(text) != 0 ? 1 : 0;
       break;
     case BH_REAL:
       value.as.r = real(text);
@@ -142,7 +146,7 @@ void PgStatements::bind(const bh_sql_query& query) {
       case BH_NULL:
         continue;
       case BH_BOOL:
-        buffer_ += value.as.i != 0 ? 't' : 'f';
+        buffer_ += value.as.i != 0 ? '1' : '0';  // boolean columns take these, and numeric ones too
         break;
       case BH_INT:
         end = std::to_chars(digits, digits + sizeof digits, value.as.i).ptr;
@@ -171,7 +175,8 @@ void PgStatements::execute(PGconn* connection, const bh_sql_query& query, Outcom
 }
 
 void PgStatements::give_rows(const PGresult* result, const bh_sql_query& query, Outcome* outcome) {
-  outcome->affected = number<int64_t>(PQcmdTuples(const_cast<PGresult*>(result)));
+  const std::string_view affected = PQcmdTuples(const_cast<PGresult*>(result));
+  outcome->affected = affected.empty() ? 0 : number<int64_t>(affected);
   if (query.column_count == 0) return;
   if (static_cast<size_t>(PQnfields(result)) != query.column_count)
     throw soci::soci_error("the statement has another number of columns than the query says");
@@ -185,8 +190,9 @@ void PgStatements::give_rows(const PGresult* result, const bh_sql_query& query, 
 }
 
 // libpq's pipeline mode: what stands before a sync is one implicit transaction, committed with it.
-bool PgStatements::execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries,
-                                    std::span<Outcome> outcomes) {
+std::optional<PgStatements::Refusal> PgStatements::execute_together(PGconn* connection,
+                                                                    std::span<const bh_sql_query* const> queries,
+                                                                    std::span<Outcome> outcomes) {
   drop_forgotten(connection);
   std::vector<std::string> names;
   for (const bh_sql_query* query : queries) names.push_back(prepare(connection, to_view(query->sql)));
@@ -202,27 +208,43 @@ bool PgStatements::execute_together(PGconn* connection, std::span<const bh_sql_q
   if (PQpipelineSync(connection) != 1) throw broken();
 
   std::vector<Result> results;
-  bool good = true;
+  std::optional<Refusal> refusal;
   for (bool synced = false; !synced;) {
     Result result(PQgetResult(connection), PQclear);
     if (PQstatus(connection) == CONNECTION_BAD) throw broken();
+    if (!result) continue;  // stands between the results of two statements
     switch (PQresultStatus(result.get())) {
       case PGRES_PIPELINE_SYNC:
         synced = true;
         break;
       case PGRES_COMMAND_OK:
       case PGRES_TUPLES_OK:
+      case PGRES_EMPTY_QUERY:
         results.push_back(std::move(result));
         break;
-      default:  // null stands between the results of two statements
-        good = good && !result;
+      case PGRES_PIPELINE_ABORTED:
         break;
+      default: {
+        // Only the server's word says that nothing was committed.
+        const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+        const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
+        if (state == nullptr) throw broken();
+        refusal = Refusal{results.size(), state, message != nullptr ? message : ""};
+        break;
+      }
     }
   }
   if (PQexitPipelineMode(connection) != 1) throw broken();
-  if (!good || results.size() != queries.size()) return false;
-  for (size_t i = 0; i < queries.size(); ++i) give_rows(results[i].get(), *queries[i], &outcomes[i]);
-  return true;
+  if (refusal) return refusal;
+  if (results.size() != queries.size()) throw broken();
+  for (size_t i = 0; i < queries.size(); ++i) {
+    try {
+      give_rows(results[i].get(), *queries[i], &outcomes[i]);
+    } catch (const std::exception& error) {  // committed all the same
+      outcomes[i] = {BH_E_INTERNAL, false, 0, 0, "", error.what()};
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace database

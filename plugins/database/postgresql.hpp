@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,9 +27,15 @@ class PgStatements {
  public:
   // Rows go to query.row; fills rows, affected and what row() asked for.
   void execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome);
-  // All of them in one transaction and one round trip. True: they are committed, and rows have been given.
-  // False: one of them failed, and nothing has happened.
-  bool execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes);
+  // The server refused a statement, or the commit, where `index` is the number of queries.
+  struct Refusal {
+    size_t index;
+    std::string sqlstate, message;
+  };
+  // All of them in one transaction and one round trip. Nothing returned: they are committed, and rows have been given.
+  // A refusal: nothing has happened. Where neither is certain it throws, and the connection is lost.
+  std::optional<Refusal> execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries,
+                                          std::span<Outcome> outcomes);
   // The statement failed, or its plan is stale: it is prepared anew the next time.
   void forget(std::string_view sql);
   // The connection is gone.

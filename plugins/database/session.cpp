@@ -19,6 +19,7 @@
 
 #include "bulkhead/plugin.hpp"
 #include "postgresql.hpp"
+#include "result.hpp"
 
 namespace database {
 
@@ -41,6 +42,7 @@ std::string one_line(std::string text) {
 
 bh_status classify(std::string_view sqlstate) {
   const std::string_view kind = sqlstate.substr(0, 2);
+  if (sqlstate == "08P01") return BH_E_INTERNAL;
   if (kind == "08" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03") return BH_E_UNAVAILABLE;
   if (sqlstate == "57014") return BH_E_TIMEOUT;
   if (kind == "23" || kind == "40") return BH_E_CONFLICT;
@@ -232,38 +234,88 @@ class Session::Impl {
     return false;
   }
 
+  // What stopped a batch, and whom it concerns; those who may be sent alone afterwards.
   Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
-    if (auto* pg = postgresql(); pg != nullptr) {
-      const bool sound =
-          std::none_of(queries.begin(), queries.end(), [](const bh_sql_query* q) { return holds_nul(*q); });
-      bool done = false;
+    std::vector<size_t> alone;
+    const Outcome all = settings_.url.dialect == Dialect::kPostgresql ? pipelined(queries, outcomes, &alone)
+                                                                      : savepoints(queries, outcomes, &alone);
+    if (all.status != BH_OK) return all;
+    for (auto it = alone.begin(); it != alone.end(); ++it) {
+      outcomes[*it] = execute(*queries[*it]);
+      if (!outcomes[*it].lost && outcomes[*it].status != BH_E_TIMEOUT) continue;
+      // The others have waited long enough, or there is nobody to ask.
+      const Outcome rest = outcomes[*it].lost ? outcomes[*it] : unavailable("another write took too long");
+      for (auto other = it + 1; other != alone.end(); ++other) outcomes[*other] = rest;
+      return outcomes[*it].lost ? rest : Outcome{};
+    }
+    return {};
+  }
+
+  Outcome pipelined(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes,
+                    std::vector<size_t>* alone) {
+    static constexpr int kRefusals = 3;  // then each for itself
+    std::vector<size_t> rest;
+    for (size_t i = 0; i < queries.size(); ++i) (holds_nul(*queries[i]) ? *alone : rest).push_back(i);
+    for (int refusals = 0; rest.size() > 1 && refusals < kRefusals; ++refusals) {
+      std::vector<const bh_sql_query*> chosen;
+      for (const size_t i : rest) chosen.push_back(queries[i]);
+      std::vector<Outcome> results(rest.size());
+      std::optional<PgStatements::Refusal> refusal;
       Outcome all =
-          guarded([&](Outcome&) { done = sound && statements_.execute_together(pg->conn_, queries, outcomes); });
+          guarded([&](Outcome&) { refusal = statements_.execute_together(postgresql()->conn_, chosen, results); });
       if (all.lost) {  // whether the commit came to be is not known
-        std::fill(outcomes.begin(), outcomes.end(), all);
+        for (const auto* group : {&rest, alone})
+          for (const size_t i : *group) outcomes[i] = all;
         return all;
       }
-      if (done) return {};
-      for (size_t i = 0; i < queries.size(); ++i) {  // who is at fault shows alone
-        outcomes[i] = execute(*queries[i]);
-        if (!outcomes[i].lost) continue;
-        std::fill(outcomes.begin() + static_cast<std::ptrdiff_t>(i), outcomes.end(), outcomes[i]);
-        return outcomes[i];
+      if (all.status != BH_OK) break;  // one of them cannot even be prepared
+      if (!refusal) {
+        for (size_t i = 0; i < rest.size(); ++i) outcomes[rest[i]] = std::move(results[i]);
+        return {};
       }
-      return {};
+      if (refusal->index >= rest.size()) break;
+      const size_t culprit = rest[refusal->index];
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(refusal->index));
+      statements_.forget(to_view(queries[culprit]->sql));
+      const bh_status status = classify(refusal->sqlstate);
+      if (status == BH_E_TIMEOUT || status == BH_E_UNAVAILABLE)
+        outcomes[culprit] = {status, false, 0, 0, refusal->sqlstate, refusal->message};
+      else
+        alone->push_back(culprit);
     }
+    alone->insert(alone->end(), rest.begin(), rest.end());
+    return {};
+  }
+
+  Outcome savepoints(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes,
+                     std::vector<size_t>* alone) {
     Outcome all = begin(false);
+    if (all.status != BH_OK) {
+      std::fill(outcomes.begin(), outcomes.end(), all);
+      return all.lost ? all : Outcome{};
+    }
+    size_t culprit = queries.size();
     for (size_t i = 0; i < queries.size() && all.status == BH_OK; ++i) {
       all = script("savepoint bh");
       if (all.status != BH_OK) break;
       outcomes[i] = execute(*queries[i]);
+      if (outcomes[i].status != BH_OK && sqlite3_get_autocommit(sqlite()) != 0) {  // it took the transaction along
+        culprit = i;
+        break;
+      }
       all = script(outcomes[i].status == BH_OK ? "release bh" : "rollback to bh; release bh");
     }
-    if (all.status == BH_OK) all = commit();
-    if (all.status == BH_OK) return {};
-    rollback();
-    std::fill(outcomes.begin(), outcomes.end(), all);
-    return all.lost ? all : Outcome{};
+    if (culprit == queries.size() && all.status == BH_OK) all = commit();
+    if (culprit == queries.size() && all.status == BH_OK) return {};
+    if (sqlite3_get_autocommit(sqlite()) == 0) rollback();
+    for (size_t i = 0; i < queries.size(); ++i) {
+      if (i == culprit) continue;
+      if (outcomes[i].rows == 0)
+        alone->push_back(i);
+      else  // its rows were given and are not true: they are not given again
+        outcomes[i] = unavailable("the transaction was rolled back");
+    }
+    return {};
   }
 
   Outcome execute(const bh_sql_query& query) {
@@ -338,8 +390,10 @@ class Session::Impl {
       outcome.status = classify(outcome.sqlstate);
       outcome.message =
           session_ == nullptr ? one_line(error.get_error_message()) : first_line(error.get_error_message());
+      // 08P01 is a statement with another number of values than it has places for.
       outcome.lost = session_ == nullptr || PQstatus(postgresql()->conn_) == CONNECTION_BAD ||
-                     outcome.sqlstate.starts_with("08") || outcome.sqlstate.starts_with("57P");
+                     (outcome.sqlstate.starts_with("08") && outcome.sqlstate != "08P01") ||
+                     outcome.sqlstate.starts_with("57P");
       if (outcome.lost) outcome.status = BH_E_UNAVAILABLE;
     } catch (const soci::sqlite3_soci_error& error) {
       outcome.status = classify_sqlite(error.result());

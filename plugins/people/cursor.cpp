@@ -1,5 +1,7 @@
 #include "cursor.hpp"
 
+#include "uuid.hpp"
+
 namespace people {
 
 using bulkhead::Json;
@@ -109,9 +111,11 @@ Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order
     } else if (kind == BH_TEXT && item.is_string()) {
       value.text = item.get<std::string>();
       if (value.text.find('\0') != std::string::npos) throw refuse();
+      if (order[i].field->name == "uuid" && !parse_uuid(value.text, &value.text)) throw refuse();
     } else if (kind == BH_REAL && item.is_number()) {
       value.real = item.get<double>();
-    } else if ((kind == BH_INT || kind == BH_BOOL) && item.is_number_integer()) {
+    } else if ((kind == BH_INT || kind == BH_BOOL) && item.is_number_integer() &&
+               !(item.is_number_unsigned() && item.get<uint64_t>() > INT64_MAX)) {
       value.integer = item.get<int64_t>();
     } else {
       throw refuse();

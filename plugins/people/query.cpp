@@ -114,6 +114,8 @@ void parse_order(const std::string& text, std::vector<OrderTerm>* order) {
     const std::string name = term.substr(0, dot);
     if (name.empty()) throw Problem(400, "order is a list of fields, as in order=age.desc.nullslast,name.");
     OrderTerm out{&field_named(name)};
+    if (std::any_of(order->begin(), order->end(), [&](const OrderTerm& each) { return each.field == out.field; }))
+      throw Problem(400, "order names " + name + " twice.");
     bool nulls_given = false;
     for (size_t from = dot; from != std::string::npos;) {
       const size_t next = term.find('.', from + 1);

@@ -32,8 +32,8 @@ def explained(postgres, tmp_path_factory):
         begin = log.stat().st_size
         answer = host.get(target)
         assert answer.status == 200, answer.body
-        wait_until(lambda: "Query Text: select" in log.read_text()[begin:], what="the plan")
-        return answer, log.read_text()[begin:]
+        wait_until(lambda: b"Query Text: select" in log.read_bytes()[begin:], what="the plan")
+        return answer, log.read_bytes()[begin:].decode(errors="replace")
 
     yield host, plans
     host.stop()

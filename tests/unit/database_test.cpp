@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <future>
@@ -234,24 +235,79 @@ TEST(Lookup, OneBadKeyFailsAlone) {
   const SessionSettings settings = settings_for(file);
   Session session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
-  ASSERT_EQ(session.script("create table t (k text primary key, v text); insert into t values ('a', '1')").status,
-            BH_OK);
-  Answer good, bad, late;
+  ASSERT_EQ(
+      session
+          .script(
+              "create table t (k text primary key, v text); insert into t values ('a', '1'), ('b', '{'), ('c', '3')")
+          .status,
+      BH_OK);
+  Answer good, bad, last, late;
   static constexpr int32_t kKinds[] = {BH_TEXT, BH_TEXT};
-  const std::string nul("x\0y", 3);
-  LookupBatch batch(lookup_of(sql_text("a"), kKinds, &good), Dialect::kSqlite);
-  batch.add(lookup_of(sql_text("\xff"), kKinds, &bad));  // not UTF-8: the list of keys is no JSON
-  bh_sql_lookup expired = lookup_of(sql_text("a"), kKinds, &late);
+  const auto lookup = [&](const char* key, Answer* answer) {
+    bh_sql_lookup out = lookup_of(sql_text(key), kKinds, answer);
+    out.sql = BH_LIT("select k, json(v) from t where true");  // of b it is an error
+    return out;
+  };
+  LookupBatch batch(lookup("c", &last), Dialect::kSqlite);
+  batch.add(lookup("b", &bad));
+  batch.add(lookup("a", &good));
+  bh_sql_lookup expired = lookup("a", &late);
   expired.deadline_ns = 5;
   batch.add(expired);
   batch.expire(6);
   EXPECT_EQ(late.status, BH_E_UNAVAILABLE);
-  batch.run(session);
+  const Outcome outcome = batch.run(session);
+  EXPECT_EQ(outcome.status, BH_E_INTERNAL) << "for the log";
   batch.finish();
   EXPECT_EQ(good.status, BH_OK);
   EXPECT_EQ(good.rows, std::vector<std::string>{"1"});
-  EXPECT_EQ(bad.calls, 1);
-  EXPECT_EQ(late.calls, 1);
+  EXPECT_EQ(last.rows, std::vector<std::string>{"3"});
+  EXPECT_EQ(bad.status, BH_E_INTERNAL);
+  EXPECT_TRUE(bad.rows.empty());
+  for (const Answer* answer : {&good, &bad, &last, &late}) EXPECT_EQ(answer->calls, 1);
+}
+
+TEST(Session, WritesThatTravelTogether) {
+  const File file;
+  const SessionSettings settings = settings_for(file);
+  Session session(settings);
+  ASSERT_EQ(session.connect().status, BH_OK);
+  ASSERT_EQ(session
+                .script("create table p (x integer primary key); create table t (x integer primary key, y text, p "
+                        "integer references p (x) deferrable initially deferred); create trigger r before insert on "
+                        "t when new.y = 'all' begin select raise(rollback, 'all of it'); end")
+                .status,
+            BH_OK);
+  const auto insert = [&](const std::vector<std::pair<int64_t, const char*>>& rows, int64_t parent) {
+    std::vector<std::array<bh_value, 3>> values;
+    std::vector<bh_sql_query> queries;
+    std::vector<const bh_sql_query*> pointers;
+    for (const auto& [x, y] : rows) values.push_back({sql_int(x), sql_text(y), x == parent ? sql_int(x) : sql_null()});
+    for (const auto& each : values)
+      queries.push_back(SqlQuery{.sql = "insert into t values (:x, :y, :p)", .values = each}.raw());
+    for (const bh_sql_query& query : queries) pointers.push_back(&query);
+    std::vector<Outcome> outcomes(rows.size());
+    EXPECT_EQ(session.execute_together(pointers, outcomes).status, BH_OK);
+    std::vector<bh_status> statuses;
+    for (const Outcome& outcome : outcomes) statuses.push_back(outcome.status);
+    return statuses;
+  };
+  using Statuses = std::vector<bh_status>;
+  EXPECT_EQ(insert({{1, "a"}, {2, "b"}, {1, "again"}, {3, "c"}}, 0), (Statuses{BH_OK, BH_OK, BH_E_CONFLICT, BH_OK}));
+  EXPECT_EQ(insert({{4, "a"}, {5, "all"}, {6, "c"}}, 0), (Statuses{BH_OK, BH_E_CONFLICT, BH_OK}))
+      << "one that takes the transaction along takes nobody along";
+  EXPECT_EQ(insert({{7, "a"}, {8, "b"}, {9, "c"}}, 8), (Statuses{BH_OK, BH_E_CONFLICT, BH_OK}))
+      << "nor does one that fails at the commit";
+  int64_t rows = 0;
+  const int32_t kind = BH_INT;
+  bh_sql_query count = SqlQuery{.sql = "select count(*) from t", .columns = {&kind, 1}}.raw();
+  count.row = [](void* arg, const bh_value* c, size_t) -> bh_status {
+    *static_cast<int64_t*>(arg) = c[0].as.i;
+    return BH_OK;
+  };
+  count.arg = &rows;
+  session.execute(count);
+  EXPECT_EQ(rows, 7);
 }
 
 TEST(Lookup, OthersDoNotTravelAlong) {

@@ -194,6 +194,11 @@ TEST(Query, CursorsContinueWhereTheLastRowWas) {
   EXPECT_EQ(values[3].as.i, 7);
   for (const char* other : {"order=age.desc.nullslast,name", "order=name,age", "order=name", ""})
     EXPECT_NE(problem_of(std::string(other) + "&cursor=" + cursor).find("400 The cursor"), std::string::npos) << other;
+  EXPECT_NE(problem_of("order=sex,age,sex").find("400 order names sex twice"), std::string::npos);
+  // ["passengerClass>", -9223372036854775808, 1] and ["passengerClass>", 18446744073709551615, 1]
+  for (const char* huge : {"WyJwYXNzZW5nZXJDbGFzcz4iLC05MjIzMzcyMDM2ODU0Nzc1ODA4LDFd",
+                           "WyJwYXNzZW5nZXJDbGFzcz4iLDE4NDQ2NzQ0MDczNzA5NTUxNjE1LDFd"})
+    EXPECT_NE(problem_of(std::string("order=passengerClass&cursor=") + huge).find("400 The cursor"), std::string::npos);
   for (const char* bad : {"", "!", "AAAA", "W10", "WyIiLDEuNV0", "bnVsbA", "WyIiLCJ4Il0", "WyIiLG51bGxd"})
     EXPECT_NE(problem_of(std::string("cursor=") + bad).find("400 The cursor"), std::string::npos) << bad;
 }
