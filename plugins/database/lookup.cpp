@@ -133,7 +133,7 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
 Outcome LookupBatch::run(Session& session) {
   for (Member& member : members_) member.outcome = {};
   std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
-  const Outcome whole = ask(session, 0, members_.size());
+  Outcome whole = ask(session, 0, members_.size());
   if (whole.status == BH_OK) return whole;
   // No key is at fault where the database is gone or too slow, and the others have waited long enough.
   if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1) {
@@ -144,7 +144,7 @@ Outcome LookupBatch::run(Session& session) {
   Outcome first;  // that failed
   for (size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].outcome.rows != 0) continue;  // it has its row already
-    const Outcome one = ask(session, i, i + 1);
+    Outcome one = ask(session, i, i + 1);
     if (one.status == BH_OK) continue;
     members_[i].outcome = one;
     if (first.status == BH_OK) first = one;

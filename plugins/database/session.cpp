@@ -237,7 +237,7 @@ class Session::Impl {
   // What stopped a batch, and whom it concerns; those who may be sent alone afterwards.
   Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
     std::vector<size_t> alone;
-    const Outcome all = settings_.url.dialect == Dialect::kPostgresql ? pipelined(queries, outcomes, &alone)
+    Outcome all = settings_.url.dialect == Dialect::kPostgresql ? pipelined(queries, outcomes, &alone)
                                                                       : savepoints(queries, outcomes, &alone);
     if (all.status != BH_OK) return all;
     for (auto it = alone.begin(); it != alone.end(); ++it) {
@@ -258,6 +258,7 @@ class Session::Impl {
     for (size_t i = 0; i < queries.size(); ++i) (holds_nul(*queries[i]) ? *alone : rest).push_back(i);
     for (int refusals = 0; rest.size() > 1 && refusals < kRefusals; ++refusals) {
       std::vector<const bh_sql_query*> chosen;
+      chosen.reserve(rest.size());
       for (const size_t i : rest) chosen.push_back(queries[i]);
       std::vector<Outcome> results(rest.size());
       std::optional<PgStatements::Refusal> refusal;
