@@ -238,7 +238,7 @@ class Session::Impl {
   Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
     std::vector<size_t> alone;
     Outcome all = settings_.url.dialect == Dialect::kPostgresql ? pipelined(queries, outcomes, &alone)
-                                                                      : savepoints(queries, outcomes, &alone);
+                                                                : savepoints(queries, outcomes, &alone);
     if (all.status != BH_OK) return all;
     for (auto it = alone.begin(); it != alone.end(); ++it) {
       outcomes[*it] = execute(*queries[*it]);
