@@ -234,7 +234,6 @@ class Session::Impl {
     return false;
   }
 
-  // What stopped a batch, and whom it concerns; those who may be sent alone afterwards.
   Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes) {
     std::vector<size_t> alone;
     Outcome all = settings_.url.dialect == Dialect::kPostgresql ? pipelined(queries, outcomes, &alone)
@@ -251,6 +250,7 @@ class Session::Impl {
     return {};
   }
 
+  // Leaves in `alone` those that have to be sent by themselves: nothing of them has happened.
   Outcome pipelined(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes,
                     std::vector<size_t>* alone) {
     static constexpr int kRefusals = 3;  // then each for itself
@@ -288,6 +288,7 @@ class Session::Impl {
     return {};
   }
 
+  // The same on SQLite.
   Outcome savepoints(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes,
                      std::vector<size_t>* alone) {
     Outcome all = begin(false);
