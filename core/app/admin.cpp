@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "bulkhead/glob.hpp"
 #include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
@@ -88,7 +89,7 @@ Json describe_chain(const chain::Table& table, std::string_view path) {
   bool step_shown = false;
   for (size_t i = 0; i < table.hooks.size(); ++i) {
     const chain::Hook& hook = table.hooks[i];
-    if (endpoint != nullptr && !chain::glob_match(hook.routes, endpoint->pattern)) continue;
+    if (endpoint != nullptr && !bulkhead::glob_match(hook.routes, endpoint->pattern)) continue;
     if (hook.phase >= BH_RESPOND && !step_shown) {
       add_routes();
       step_shown = true;

@@ -54,7 +54,4 @@ class Router {
   Node root_;
 };
 
-// True where `glob` ('*' matches any run of characters) matches; "" matches all.
-bool glob_match(std::string_view glob, std::string_view text);
-
 }  // namespace bulkhead::chain

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bulkhead/glob.hpp"
+
 namespace bulkhead::chain {
 
 std::string_view phase_name(uint32_t phase) {

@@ -27,9 +27,10 @@ void append_number(std::string& out, uint64_t value) {
   out.append(digits, static_cast<size_t>(end - digits));
 }
 
-bool framing(std::string_view name) {
+// What the host says itself, and what is meant for a cache inside it.
+bool kept_back(std::string_view name) {
   return name == "content-length" || name == "transfer-encoding" || name == "connection" || name == "keep-alive" ||
-         name == "date" || name == "x-request-id";
+         name == "date" || name == "x-request-id" || name == "surrogate-key";
 }
 
 bool sane(const bh_pair& field) {
@@ -62,7 +63,7 @@ bool write_head(exchange::Exchange& ex, bool keep_alive, std::string_view date) 
   out += view(ex.request.id);
   bool all = true;
   for (const bh_pair& field : answer.headers) {
-    if (framing(view(field.name))) continue;
+    if (kept_back(view(field.name))) continue;
     if (!sane(field)) {
       all = false;
       continue;

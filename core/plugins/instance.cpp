@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "bulkhead/glob.hpp"
 #include "core/exchange/text.hpp"
 
 namespace bulkhead::plugins {
@@ -26,7 +27,7 @@ Instance::~Instance() { retire(); }
 
 bool Instance::granted(std::string_view kind, std::string_view what) const {
   for (const auto& [have, glob] : grants_)
-    if (have == kind && !glob.empty() && chain::glob_match(glob, what)) return true;
+    if (have == kind && !glob.empty() && bulkhead::glob_match(glob, what)) return true;
   return false;
 }
 

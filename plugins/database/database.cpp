@@ -9,6 +9,7 @@
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
 #include "database_embedded.hpp"
+#include "listener.hpp"
 #include "pool.hpp"
 #include "url.hpp"
 
@@ -49,7 +50,8 @@ constexpr bh_command_info kCommandList[] = {
 
 class Database : public bulkhead::Plugin {
  public:
-  Database(bulkhead::Host h, const bulkhead::Json& config) : Plugin(h), pool_(h, read_settings(config)) {
+  Database(bulkhead::Host h, const bulkhead::Json& config)
+      : Plugin(h), pool_(h, read_settings(config)), listener_(h, pool_.settings().session) {
     api_.size = sizeof api_;
     api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
     api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) {
@@ -64,12 +66,22 @@ class Database : public bulkhead::Plugin {
     api_.lookup = [](void* self, const bh_sql_lookup* l, bh_error* err) {
       return guarded(err, [&] { return pool(self).lookup(*l, err); });
     };
+    api_.listen = [](void* self, const bh_sql_listener* l, bh_error* err) {
+      return guarded(err, [&]() -> bh_status {
+        if (pool(self).settings().session.url.dialect == Dialect::kSqlite)
+          return bulkhead::set_error(err, BH_E_UNSUPPORTED, "SQLite has no notifications");
+        return static_cast<Database*>(self)->listener_.add(*l, err);
+      });
+    };
     api_.execute = execute;
     h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);
   }
 
   void start() override { pool_.start(); }
-  void quiesce() override { pool_.quiesce(); }
+  void quiesce() override {
+    listener_.stop();
+    pool_.quiesce();
+  }
   void stop() override { pool_.stop(); }
 
   const void* extension(std::string_view id) override {
@@ -122,6 +134,7 @@ class Database : public bulkhead::Plugin {
   }
 
   Pool pool_;
+  Listener listener_;
   bh_sql api_{};
 };
 

@@ -414,20 +414,7 @@ class Session::Impl {
   }
 
   void connect_postgresql() {
-    auto keywords = settings_.url.keywords;
-    auto add = [&](const char* key, const std::string& value) {
-      for (const auto& pair : keywords)
-        if (pair.first == key) return;
-      keywords.emplace_back(key, value);
-    };
-    add("connect_timeout", std::to_string(settings_.connect_timeout_s));
-    add("tcp_user_timeout", "10000");
-    add("keepalives_idle", "30");
-    add("keepalives_interval", "10");
-    add("application_name", settings_.application_name);
-    add("client_encoding", "UTF8");
-    if (settings_.passfile) add("passfile", settings_.passfile->path());
-    auto opened = std::make_unique<soci::session>(soci::postgresql, connection_string(keywords));
+    auto opened = std::make_unique<soci::session>(soci::postgresql, conninfo(settings_));
     {
       const std::lock_guard lock(connection_mutex_);
       session_ = std::move(opened);

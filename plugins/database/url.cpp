@@ -3,31 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "bulkhead/percent.hpp"
+
 namespace database {
 
 namespace {
-
-int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool decode(std::string_view text, std::string* out) {
-  out->clear();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      *out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size() || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
-    *out += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-    if (out->back() == '\0') return false;
-    i += 2;
-  }
-  return true;
-}
 
 // libpq's keywords that may stand in a URL's query.
 constexpr std::array<std::string_view, 14> kOptions = {"sslmode",
@@ -65,7 +45,7 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
   auto add = [&](std::string_view key, std::string_view value) {
     if (value.empty()) return;
     std::string decoded;
-    good = good && decode(value, &decoded);
+    good = good && bulkhead::percent_decode(value, &decoded);
     clean = clean && decoded.find_first_of(" \t\r\n=") == std::string::npos;
     url->keywords.emplace_back(key, decoded);
   };
@@ -82,7 +62,7 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
   }
   add("user", user.substr(0, user.find(':')));
   if (const size_t at = user.find(':'); at != std::string_view::npos)
-    good = good && decode(user.substr(at + 1), &url->password);
+    good = good && bulkhead::percent_decode(user.substr(at + 1), &url->password);
   add("dbname", name);
   for (std::string_view left = options; !left.empty();) {
     const size_t ampersand = left.find('&');
@@ -119,7 +99,8 @@ std::string parse_url(std::string_view text, Url* url) {
       return parse_postgresql(text.substr(scheme.size()), url);
   if (text.starts_with("sqlite:///")) {
     const std::string_view path = text.substr(10);
-    if (path.empty() || !decode(path, &url->path)) return "the database URL has no path; " + std::string(kForm);
+    if (path.empty() || !bulkhead::percent_decode(path, &url->path))
+      return "the database URL has no path; " + std::string(kForm);
     if (url->path == ":memory:")
       return "an SQLite database in memory would be another one for each session; name a file";
     url->dialect = Dialect::kSqlite;

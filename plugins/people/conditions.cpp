@@ -2,18 +2,15 @@
 
 #include <algorithm>
 
+#include "bulkhead/fields.hpp"
+
 namespace people {
 
 using bulkhead::Json;
 using bulkhead::Problem;
+using bulkhead::trim_ows;
 
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::string lowered(std::string_view text) {
   std::string out(text);
@@ -26,7 +23,7 @@ std::string lowered(std::string_view text) {
 bool excluded(std::string_view parameters) {
   while (!parameters.empty()) {
     const size_t semicolon = parameters.find(';');
-    const std::string parameter = lowered(trim(parameters.substr(0, semicolon)));
+    const std::string parameter = lowered(trim_ows(parameters.substr(0, semicolon)));
     if (parameter.starts_with("q=0") && parameter.find_first_not_of("0.", 2) == std::string::npos) return true;
     if (semicolon == std::string_view::npos) return false;
     parameters.remove_prefix(semicolon + 1);
@@ -38,23 +35,10 @@ bool excluded(std::string_view parameters) {
 
 std::string etag(int64_t version) { return "\"" + std::to_string(version) + "\""; }
 
-bool etag_matches(std::string_view list, std::string_view tag, bool weak) {
-  if (trim(list) == "*") return true;
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    std::string_view item = trim(list.substr(0, comma));
-    if (weak && item.starts_with("W/")) item.remove_prefix(2);
-    if (item == tag) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
-  }
-  return false;
-}
-
 void require_json_accepted(const bulkhead::Request& request) {
   const std::string all = request.header_list("accept");
   std::string_view accept = all;
-  if (trim(accept).empty()) return;
+  if (trim_ows(accept).empty()) return;
   // The most specific range that covers application/json decides.
   int best = -1;
   bool acceptable = false;
@@ -62,7 +46,7 @@ void require_json_accepted(const bulkhead::Request& request) {
     const size_t comma = accept.find(',');
     const std::string_view item = accept.substr(0, comma);
     const size_t semicolon = item.find(';');
-    const std::string range = lowered(trim(item.substr(0, semicolon)));
+    const std::string range = lowered(trim_ows(item.substr(0, semicolon)));
     const int rank = range == "application/json" ? 2 : range == "application/*" ? 1 : range == "*/*" ? 0 : -1;
     if (rank > best) {
       best = rank;
@@ -76,7 +60,7 @@ void require_json_accepted(const bulkhead::Request& request) {
 
 std::string content_type(const bulkhead::Request& request) {
   const std::string_view value = request.header("content-type");
-  return lowered(trim(value.substr(0, value.find(';'))));
+  return lowered(trim_ows(value.substr(0, value.find(';'))));
 }
 
 Json parse_body(std::string_view body) {

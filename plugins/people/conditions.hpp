@@ -12,9 +12,6 @@ namespace people {
 // A record's strong entity tag: it changes with every change of the record.
 std::string etag(int64_t version);
 
-// Whether a field value like `"1", W/"2"` or `*` names the tag. Weak tags match only where `weak` is set.
-bool etag_matches(std::string_view list, std::string_view tag, bool weak);
-
 // Throws 406 where an Accept field excludes application/json.
 void require_json_accepted(const bulkhead::Request& request);
 // The media type of the body in lower case, without parameters.

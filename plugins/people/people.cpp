@@ -4,7 +4,9 @@
 #include <string>
 
 #include "bulkhead/extensions/command.h"
+#include "bulkhead/fields.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/services/cache.hpp"
 #include "bulkhead/services/sql.hpp"
 #include "conditions.hpp"
 #include "csv.hpp"
@@ -16,6 +18,7 @@
 
 namespace people {
 
+using bulkhead::etag_matches;
 using bulkhead::Exchange;
 using bulkhead::Json;
 using bulkhead::Problem;
@@ -56,6 +59,10 @@ void fail(const Exchange& ex, const SqlResult& result) {
 Response record_response(int status, const Record& record) {
   return bulkhead::json(status, record.json).header("etag", etag(record.version));
 }
+
+// What a cache keeps answers under: all lists, and each record by itself.
+constexpr std::string_view kLists = "people";
+std::string tag_of(std::string_view uuid) { return "people/" + std::string(uuid); }
 
 std::string uuid_of(const Request& request) {
   std::string uuid;
@@ -123,6 +130,7 @@ class People : public bulkhead::Plugin {
 
   void start() override {
     store_ = std::make_unique<Store>(host());
+    cache_ = bulkhead::CacheTags(host());
     host().health(BH_STARTING, "waiting for the database");
     store_->migrate([this](const SqlResult& result) {
       if (!result.ok()) return host().health(BH_FAILED, "the schema could not be migrated: " + result.message);
@@ -131,7 +139,10 @@ class People : public bulkhead::Plugin {
   }
 
   // Waits for what the database still owes: its callbacks reach into this object.
-  void stop() override { store_.reset(); }
+  void stop() override {
+    store_.reset();
+    cache_ = {};
+  }
   ~People() override { store_.reset(); }
 
   const void* extension(std::string_view id) override {
@@ -143,6 +154,7 @@ class People : public bulkhead::Plugin {
   // Loads the shipped passengers into an empty table; again in a moment where the database went away meanwhile.
   void seed() {
     auto done = [this](const SqlResult& result) {
+      cache_.invalidate<1>({kLists});
       if (result.ok()) {
         seed_.clear();
         seed_.shrink_to_fit();
@@ -164,16 +176,20 @@ class People : public bulkhead::Plugin {
         host().raw(), kRetryMs, 0, [](void* self) { static_cast<People*>(self)->seed(); }, this);
   }
 
+  // Also where it is not certain: a commit whose answer was lost may have come to be.
+  void changed(std::string_view uuid) const { cache_.invalidate<2>({kLists, tag_of(uuid)}); }
+
   void list(const Request& request, Exchange ex) {
     require_json_accepted(request);
     const ListQuery query = ListQuery::parse(request.query());
     bh_exchange* handle = ex.handle();
     // The request's views live as long as the exchange is held.
     store_->list(query, request.deadline_ns(), handle,
-                 [ex = std::move(ex), path = request.path(), parameters = request.query()](const SqlResult& result,
-                                                                                           Store::Page page) {
+                 [this, ex = std::move(ex), path = request.path(), parameters = request.query()](
+                     const SqlResult& result, Store::Page page) {
                    if (!result.ok()) return fail(ex, result);
                    Response response = bulkhead::json(200, std::move(page.json));
+                   if (cache_.wanted()) response.header("surrogate-key", std::string(kLists));
                    if (!page.cursor.empty())
                      response.header("link", "<" + ListQuery::next(path, parameters, page.cursor) + ">; rel=\"next\"");
                    ex.reply(std::move(response));
@@ -185,16 +201,18 @@ class People : public bulkhead::Plugin {
     const std::string uuid = uuid_of(request);
     bh_exchange* handle = ex.handle();
     store_->find(uuid, request.deadline_ns(), handle,
-                 [ex = std::move(ex), uuid, id = std::string(request.id()),
+                 [this, ex = std::move(ex), uuid, id = std::string(request.id()),
                   known = request.header_list("if-none-match")](const SqlResult& result, const Record& record) {
                    if (!result.ok()) return fail(ex, result);
                    if (!record.found) {
                      ex.reply(bulkhead::problem(not_found(uuid), id));
-                   } else if (!known.empty() && etag_matches(known, etag(record.version), true)) {
-                     ex.reply(Response(304).header("etag", etag(record.version)));
-                   } else {
-                     ex.reply(record_response(200, record));
+                     return;
                    }
+                   const bool same = !known.empty() && etag_matches(known, etag(record.version), true);
+                   Response response =
+                       same ? Response(304).header("etag", etag(record.version)) : record_response(200, record);
+                   if (cache_.wanted()) response.header("surrogate-key", tag_of(uuid));
+                   ex.reply(std::move(response));
                  });
   }
 
@@ -204,7 +222,8 @@ class People : public bulkhead::Plugin {
     auto person = std::make_shared<Person>(checked(parse_body(request.body()), ""));
     person->uuid = random_uuid();
     bh_exchange* handle = ex.handle();
-    store_->insert(*person, request.deadline_ns(), handle, [ex = std::move(ex), person](const SqlResult& result) {
+    store_->insert(*person, request.deadline_ns(), handle, [this, ex = std::move(ex), person](const SqlResult& result) {
+      changed(person->uuid);
       if (!result.ok()) return fail(ex, result);
       Record record{true, 1, {}};
       write_record(*person, &record.json);
@@ -244,7 +263,8 @@ class People : public bulkhead::Plugin {
           }
           return false;
         },
-        [ex = std::move(ex), state](const SqlResult& result) {
+        [this, ex = std::move(ex), state](const SqlResult& result) {
+          if (!state->refused) changed(state->uuid);
           if (!result.ok() && !state->refused) return fail(ex, result);
           ex.reply(std::move(state->response));
         });
@@ -312,13 +332,15 @@ class People : public bulkhead::Plugin {
     require_json_accepted(request);
     const std::string uuid = uuid_of(request);
     bh_exchange* handle = ex.handle();
-    store_->restore(
-        uuid, request.deadline_ns(), handle,
-        [ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result, const Record& record) {
-          if (!result.ok()) return fail(ex, result);
-          ex.reply(record.found ? record_response(200, record)
-                                : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
-        });
+    store_->restore(uuid, request.deadline_ns(), handle,
+                    [this, ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result,
+                                                                                     const Record& record) {
+                      changed(uuid);
+                      if (!result.ok()) return fail(ex, result);
+                      ex.reply(record.found
+                                   ? record_response(200, record)
+                                   : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
+                    });
   }
 
   static int32_t run_command(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void*, bh_str),
@@ -331,6 +353,7 @@ class People : public bulkhead::Plugin {
       const auto& plugin = *static_cast<People*>(static_cast<bulkhead::Plugin*>(self));
       const std::vector<Person> people = read_csv(std::string(bulkhead::to_view(args[0])));
       const size_t added = plugin.store_->import(people);
+      plugin.cache_.invalidate<1>({kLists});
       const std::string line =
           "imported " + std::to_string(added) + ", " + std::to_string(people.size() - added) + " were there already\n";
       print(out, bulkhead::to_str(line));
@@ -341,12 +364,14 @@ class People : public bulkhead::Plugin {
     }
   }
 
+  bulkhead::CacheTags cache_;
   std::unique_ptr<Store> store_;
   std::vector<Person> seed_;
 };
 
-constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION)};
-constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql")};
+constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION),
+                              bulkhead::service(BH_CACHE_ID, BH_CACHE_VERSION, true)};
+constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql"), bulkhead::to_str("service:bh.cache")};
 
 }  // namespace people
 

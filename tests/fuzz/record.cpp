@@ -1,12 +1,13 @@
 // A passenger from JSON: refused with a pointer for each fault, or written again as the same record.
 #include "record.hpp"
 
+#include "bulkhead/fields.hpp"
 #include "conditions.hpp"
 #include "fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  people::etag_matches(body, "\"1\"", true);
+  bulkhead::etag_matches(body, "\"1\"", true);
   std::string lower;
   bulkhead::Json json;
   try {

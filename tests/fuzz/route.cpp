@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "bulkhead/glob.hpp"
 #include "core/chain/router.hpp"
 #include "core/exchange/text.hpp"
 #include "fuzz.hpp"
@@ -37,8 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const char c : found->pattern) wanted += c == '/';
     fuzz::expect(slashes == wanted, "as many segments as the pattern has");
     for (size_t i = 0; i < count; ++i) fuzz::expect(params[i].value.len != 0, "a parameter is not empty");
-    fuzz::expect(chain::glob_match("", found->pattern) && chain::glob_match("*", found->pattern), "globs for all");
+    fuzz::expect(bulkhead::glob_match("", found->pattern) && bulkhead::glob_match("*", found->pattern),
+                 "globs for all");
   }
-  if (!added.empty()) chain::glob_match(added.front(), text);
+  if (!added.empty()) bulkhead::glob_match(added.front(), text);
   return 0;
 }

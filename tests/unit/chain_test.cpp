@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "bulkhead/glob.hpp"
 #include "core/chain/order.hpp"
 #include "core/chain/problem.hpp"
 #include "core/chain/router.hpp"
@@ -111,12 +112,12 @@ TEST(Router, PropertyEveryRegisteredPatternIsFound) {
 }
 
 TEST(Glob, Matches) {
-  EXPECT_TRUE(chain::glob_match("", "/anything"));
-  EXPECT_TRUE(chain::glob_match("/people*", "/people/{uuid}"));
-  EXPECT_TRUE(chain::glob_match("*/live", "/health/live"));
-  EXPECT_TRUE(chain::glob_match("/a*b*c", "/aXbYbZc"));
-  EXPECT_FALSE(chain::glob_match("/people", "/people/{uuid}"));
-  EXPECT_FALSE(chain::glob_match("/a*b", "/aXc"));
+  EXPECT_TRUE(bulkhead::glob_match("", "/anything"));
+  EXPECT_TRUE(bulkhead::glob_match("/people*", "/people/{uuid}"));
+  EXPECT_TRUE(bulkhead::glob_match("*/live", "/health/live"));
+  EXPECT_TRUE(bulkhead::glob_match("/a*b*c", "/aXbYbZc"));
+  EXPECT_FALSE(bulkhead::glob_match("/people", "/people/{uuid}"));
+  EXPECT_FALSE(bulkhead::glob_match("/a*b", "/aXc"));
 }
 
 TEST(Order, FollowsRulesThenIds) {

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "bulkhead/fields.hpp"
 #include "bulkhead/testing.hpp"
 #include "conditions.hpp"
 #include "csv.hpp"
@@ -276,12 +277,12 @@ TEST(Csv, FaultsNameTheLine) {
 }
 
 TEST(Conditions, EntityTags) {
-  EXPECT_TRUE(etag_matches("\"1\"", etag(1), false));
-  EXPECT_TRUE(etag_matches(" \"0\" , \"1\"", etag(1), false));
-  EXPECT_TRUE(etag_matches("*", etag(1), false));
-  EXPECT_FALSE(etag_matches("W/\"1\"", etag(1), false)) << "RFC 9110 13.1.1: If-Match compares strongly";
-  EXPECT_TRUE(etag_matches("W/\"1\"", etag(1), true));
-  EXPECT_FALSE(etag_matches("\"11\"", etag(1), true));
+  EXPECT_TRUE(bulkhead::etag_matches("\"1\"", etag(1), false));
+  EXPECT_TRUE(bulkhead::etag_matches(" \"0\" , \"1\"", etag(1), false));
+  EXPECT_TRUE(bulkhead::etag_matches("*", etag(1), false));
+  EXPECT_FALSE(bulkhead::etag_matches("W/\"1\"", etag(1), false)) << "RFC 9110 13.1.1: If-Match compares strongly";
+  EXPECT_TRUE(bulkhead::etag_matches("W/\"1\"", etag(1), true));
+  EXPECT_FALSE(bulkhead::etag_matches("\"11\"", etag(1), true));
 }
 
 TEST(Conditions, BodiesAreBounded) {

@@ -198,7 +198,7 @@ class Plugin {
   void del(std::string_view pattern, Method step, std::string_view operation = {}, RouteOptions options = {}) {
     route("DELETE", pattern, step, operation, options);
   }
-  // bh_flow (T::*)(const Request&): BH_NEXT goes on, BH_DONE after `answer`.
+  // bh_flow (T::*)(const Request&), or anything that is called like it: BH_NEXT goes on, BH_DONE after `answer`.
   template <typename Method>
   void hook(uint32_t phase, Method step, std::string_view routes = {}, bool blocking = false) {
     auto* target = keep(step);
@@ -261,6 +261,15 @@ class Plugin {
 
   Host host_;
   std::vector<std::shared_ptr<void>> targets_;
+};
+
+template <typename Callable>
+struct Plugin::Step {
+  static bh_flow run(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err) {
+    auto& target = *static_cast<Target<Callable>*>(self);
+    const bh_host* host = target.plugin->host().raw();
+    return guarded(host, ex, rq, err, [&]() -> bh_flow { return target.method(Request(host, ex, rq)); });
+  }
 };
 
 template <typename T>

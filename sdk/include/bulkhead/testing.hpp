@@ -30,6 +30,7 @@
 #include <utility>
 #include <vector>
 
+#include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.h"
 #include "bulkhead/plugin.hpp"
 
@@ -268,15 +269,9 @@ class FakeHost {
     fill_host();
   }
 
-  static bool glob(std::string_view pattern, std::string_view text) {
-    if (pattern.empty()) return text.empty();
-    if (pattern.front() == '*')
-      return glob(pattern.substr(1), text) || (!text.empty() && glob(pattern, text.substr(1)));
-    return !text.empty() && pattern.front() == text.front() && glob(pattern.substr(1), text.substr(1));
-  }
   bool granted(const std::string& grant) const {
     for (size_t i = 0; i < plugin_->grant_count; ++i)
-      if (glob(to_view(plugin_->grants[i]), grant)) return true;
+      if (glob_match(to_view(plugin_->grants[i]), grant)) return true;
     return false;
   }
 
@@ -340,7 +335,7 @@ class FakeHost {
       if (phase == BH_PREPARE) ex.request.body = to_str(ex.call.body);
       for (const Hook& hook : hooks_) {
         if (hook.phase != phase) continue;
-        if (!hook.routes.empty() && (route == nullptr || !glob(hook.routes, route->pattern))) continue;
+        if (!hook.routes.empty() && (route == nullptr || !glob_match(hook.routes, route->pattern))) continue;
         if (!step(ex, phase, hook.step, hook.self)) return;
       }
     }

@@ -109,6 +109,16 @@ typedef struct bh_sql_migrations {
     void *arg;
 } bh_sql_migrations;
 
+/* Notifications of other sessions and programs: PostgreSQL's LISTEN. Sent by "select pg_notify(channel, payload)". */
+typedef struct bh_sql_listener {
+    uint32_t size;
+    uint32_t reserved;
+    bh_str channel;    /* a name of letters, digits and _ */
+    void (*notified)(void *arg, bh_str payload);
+    void (*listening)(void *arg, int32_t on); /* 1: from now on every notification comes; 0: some may be missed */
+    void *arg;         /* both are called until the provider has quiesced, on its thread */
+} bh_sql_listener;
+
 typedef struct bh_sql {
     uint32_t size;
     int32_t dialect;
@@ -118,6 +128,8 @@ typedef struct bh_sql {
                                                                                         /* until the next execute()             */
     bh_status (*migrate)(void *self, const bh_sql_migrations *m, bh_error *err);        /* [setup] before the first submit */
     bh_status (*lookup)(void *self, const bh_sql_lookup *l, bh_error *err);             /* [any] */
+    bh_status (*listen)(void *self, const bh_sql_listener *l, bh_error *err);           /* [any] BH_E_UNSUPPORTED on SQLite */
+    uint64_t replica_lag_ms; /* reads on behalf of another caller than the writer may lack commits of this much time; 0: none */
 } bh_sql;
 
 BH_SIZE_(bh_sql_result, 56);
@@ -126,7 +138,8 @@ BH_SIZE_(bh_sql_lookup, 136);
 BH_SIZE_(bh_sql_transaction, 48);
 BH_SIZE_(bh_sql_migration, 40);
 BH_SIZE_(bh_sql_migrations, 56);
-BH_SIZE_(bh_sql, 48);
+BH_SIZE_(bh_sql_listener, 48);
+BH_SIZE_(bh_sql, 64);
 
 #ifdef __cplusplus
 }

@@ -9,12 +9,14 @@
 #define BULKHEAD_SERVICES_SQL_HPP
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
@@ -131,6 +133,25 @@ class Sql {
   }
 
   int32_t dialect() const { return service_->dialect; }
+  uint64_t replica_lag_ms() const { return service_->replica_lag_ms; }
+
+  // See bh_sql_listener. Throws Failure where it is refused. The callables may be called until the provider has
+  // quiesced, which is before this plugin stops.
+  void listen(std::string_view channel, std::function<void(std::string_view payload)> notified,
+              std::function<void(bool on)> listening) {
+    auto heard = std::make_unique<Heard>(Heard{std::move(notified), std::move(listening)});
+    bh_sql_listener l{};
+    l.size = sizeof l;
+    l.channel = to_str(channel);
+    l.notified = [](void* arg, bh_str payload) { static_cast<Heard*>(arg)->notified(to_view(payload)); };
+    l.listening = [](void* arg, int32_t on) { static_cast<Heard*>(arg)->listening(on != 0); };
+    l.arg = heard.get();
+    bh_error err{};
+    err.size = sizeof err;
+    if (const bh_status status = service_->listen(service_.self(), &l, &err); status != BH_OK)
+      throw Failure(status, err.message);
+    heard_.push_back(std::move(heard));
+  }
 
   // Throws Failure where it is refused; `done` is not called then.
   template <typename Row, typename Done>
@@ -255,6 +276,10 @@ class Sql {
   }
 
  private:
+  struct Heard {
+    std::function<void(std::string_view)> notified;
+    std::function<void(bool)> listening;
+  };
   using Counter = std::atomic<size_t>;
   // Counts one piece of work until it is over; first member, so that it goes last.
   class Flight {
@@ -279,6 +304,7 @@ class Sql {
     }
   }
 
+  std::vector<std::unique_ptr<Heard>> heard_;
   Service<bh_sql> service_;
   std::shared_ptr<Counter> in_flight_ = std::make_shared<Counter>(0);
 };

@@ -1,0 +1,94 @@
+#include "answer.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "bulkhead/fields.hpp"
+#include "tag_clock.hpp"
+
+namespace cache {
+
+using bulkhead::to_view;
+using bulkhead::trim_ows;
+
+namespace {
+
+std::string lowered(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return out;
+}
+
+// Calls `each` for the items of a list, in lower case; false where one of the calls says so.
+template <typename Each>
+bool all_items(std::string_view list, Each each) {
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    const std::string item = lowered(trim_ows(list.substr(0, comma)));
+    if (!item.empty() && !each(item)) return false;
+    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+  }
+  return true;
+}
+
+// Accept-Encoding is the business of who compresses, behind this.
+bool varies_with_the_key(const std::string& name, bool per_identity) {
+  return name == "accept" || name == "prefer" || name == "range" || name == "accept-encoding" ||
+         (name == "authorization" && per_identity);
+}
+
+}  // namespace
+
+std::string_view field(const bh_outcome& outcome, std::string_view name) {
+  for (size_t i = 0; i < outcome.header_count; ++i)
+    if (to_view(outcome.headers[i].name) == name) return to_view(outcome.headers[i].value);
+  return {};
+}
+
+bool may_be_kept(const bh_outcome& outcome, bool per_identity) {
+  if (outcome.status != 200 && !(outcome.status == 304 && !field(outcome, "etag").empty())) return false;
+  bool tagged = false;
+  for (size_t i = 0; i < outcome.header_count; ++i) {
+    const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
+    if (name == "surrogate-key") tagged = tagged || !trim_ows(value).empty();
+    if (name == "set-cookie" || (name == "etag" && value.starts_with("W/"))) return false;
+    if (name == "cache-control" && !all_items(value, [&](const std::string& directive) {
+          return directive != "no-store" && (per_identity || !directive.starts_with("private"));
+        }))
+      return false;
+    if (name == "vary" &&
+        !all_items(value, [&](const std::string& other) { return varies_with_the_key(other, per_identity); }))
+      return false;
+  }
+  return tagged;
+}
+
+boost::intrusive_ptr<Entry> entry_of(const bh_outcome& outcome, const Route& route) {
+  boost::intrusive_ptr<Entry> entry(new Entry);
+  entry->validator_only = outcome.status == 304;
+  entry->etag = field(outcome, "etag");
+  entry->body = to_view(outcome.body);
+  bool controlled = false;
+  for (size_t i = 0; i < outcome.header_count; ++i) {
+    const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
+    if (name != "surrogate-key") {
+      entry->headers.emplace_back(name, value);
+      controlled = controlled || name == "cache-control";
+      continue;
+    }
+    for (std::string_view tags = trim_ows(value); !tags.empty();) {
+      const size_t space = tags.find(' ');
+      if (space != 0) entry->slots.push_back(TagClock::slot(tags.substr(0, space)));
+      tags.remove_prefix(space == std::string_view::npos ? tags.size() : space + 1);
+    }
+  }
+  if (entry->etag.empty()) {
+    entry->etag = etag_of(entry->body);
+    entry->headers.emplace_back("etag", entry->etag);
+  }
+  if (!controlled) entry->headers.emplace_back("cache-control", route.cache_control);
+  return entry;
+}
+
+}  // namespace cache

@@ -1,0 +1,95 @@
+// The cache plugin: answers to GET, kept until what they were made of changes.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bulkhead/glob.hpp"
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/cache.h"
+#include "bulkhead/services/sql.h"
+#include "cache_embedded.hpp"
+#include "fetch.hpp"
+
+namespace cache {
+
+namespace {
+
+Settings read_settings(const bulkhead::Json& config) {
+  Settings settings;
+  settings.memory_bytes = config.at("memory_mb").get<size_t>() * 1024 * 1024;
+  settings.service = config.at("service");
+  settings.redis_timeout_ms = config.at("redis_timeout_ms");
+  if (const std::string url = config.at("redis"); !url.empty()) {
+    if (const std::string wrong = parse_redis_url(url, &settings.redis_url); !wrong.empty())
+      throw bulkhead::Failure(BH_E_CONFIG, "/redis: " + wrong);
+    settings.redis = true;
+  }
+  return settings;
+}
+
+}  // namespace
+
+class Cache : public bulkhead::Plugin {
+ public:
+  Cache(bulkhead::Host h, const bulkhead::Json& config) : Plugin(h), fetch_(h, read_settings(config)) {
+    for (const bulkhead::Json& each : config.at("routes")) {
+      auto route = std::make_unique<Route>();
+      route->pattern = each.at("route");
+      route->ttl_ns = static_cast<uint64_t>(each.at("ttl_s").get<double>() * 1e9);
+      route->cache_control = each.at("cache_control");
+      route->per_identity = each.at("per_identity");
+      hook(
+          BH_PREPARE,
+          [this, i = routes_.size()](const bulkhead::Request& request) {
+            return mine(request, i) ? fetch_.prepare(request, *routes_[i]) : bh_flow{BH_NEXT};
+          },
+          route->pattern);
+      hook(
+          BH_RESPOND,
+          [this, i = routes_.size()](const bulkhead::Request& request) {
+            if (mine(request, i)) fetch_.respond(request, *routes_[i]);
+            return bh_flow{BH_NEXT};
+          },
+          route->pattern);
+      routes_.push_back(std::move(route));
+    }
+    api_.size = sizeof api_;
+    api_.invalidate = [](void* self, const bh_str* tags, size_t count) {
+      static_cast<Cache*>(self)->fetch_.changed(tags, count);
+    };
+    h.publish(BH_CACHE_ID, BH_CACHE_VERSION, &api_, this);
+  }
+
+  void start() override { fetch_.start(); }
+  void quiesce() override { fetch_.quiesce(); }
+  void stop() override { fetch_.stop(); }
+
+ private:
+  // Whether it reads, and no earlier pattern matches its route as well.
+  bool mine(const bulkhead::Request& request, size_t index) const {
+    if (request.method() != "GET" && request.method() != "HEAD") return false;
+    return std::none_of(routes_.begin(), routes_.begin() + static_cast<std::ptrdiff_t>(index),
+                        [&](const auto& route) { return bulkhead::glob_match(route->pattern, request.route()); });
+  }
+
+  std::vector<std::unique_ptr<Route>> routes_;
+  Fetch fetch_;
+  bh_cache api_{};
+};
+
+constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION, true)};
+constexpr bh_need kOffers[] = {bulkhead::service(BH_CACHE_ID, BH_CACHE_VERSION)};
+constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql")};
+// The last to see a request and the first to see its answer: who refuses, counts or changes answers for one caller
+// does so in front of it.
+constexpr bh_str kAfter[] = {bulkhead::to_str("accesslog"),        bulkhead::to_str("auth"),
+                             bulkhead::to_str("compression"),      bulkhead::to_str("cors"),
+                             bulkhead::to_str("metrics"),          bulkhead::to_str("ratelimit"),
+                             bulkhead::to_str("security-headers"), bulkhead::to_str("tracing")};
+
+}  // namespace cache
+
+BULKHEAD_PLUGIN(cache::Cache, "cache", "1.0.0", "Keeps answers to GET until what they were made of changes.",
+                .schema = cache_embedded::schema_json, .needs = cache::kNeeds, .offers = cache::kOffers,
+                .grants = cache::kGrants, .after = cache::kAfter)

@@ -1,0 +1,360 @@
+#include "fetch.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <random>
+
+#include "answer.hpp"
+#include "bulkhead/fields.hpp"
+#include "digest.hpp"
+#include "key.hpp"
+
+namespace cache {
+
+using bulkhead::etag_matches;
+using bulkhead::to_str;
+using bulkhead::to_view;
+
+namespace {
+
+constexpr std::string_view kTicket = "cache.ticket";
+constexpr uint64_t kFiguresMs = 1000;
+
+std::string random_id() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 16; ++i) id += "0123456789abcdef"[device() % 16];
+  return id;
+}
+
+uint64_t wall_us() {
+  using std::chrono::microseconds;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+// What the answer depends on beside the key: the step decides.
+bool has_other_conditions(const bulkhead::Request& request) {
+  return request.has_header("if-match") || request.has_header("if-unmodified-since") ||
+         request.has_header("if-modified-since");
+}
+
+// [any] 304 where the caller has it already.
+void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known) {
+  const bool same = !known.empty() && etag_matches(known, entry->etag, true);
+  const std::vector<bh_pair>& fields = same ? entry->fields_304() : entry->fields();
+  bh_reply reply{};
+  reply.size = sizeof reply;
+  reply.status = same ? 304 : 200;
+  reply.headers = fields.data();
+  reply.header_count = fields.size();
+  if (!same) {
+    reply.body = to_str(entry->body);
+    intrusive_ptr_add_ref(entry.get());
+    reply.release = [](void* arg) { intrusive_ptr_release(static_cast<const Entry*>(arg)); };
+    reply.arg = const_cast<Entry*>(entry.get());
+  }
+  host->ex_reply(host, ex, &reply);
+}
+
+void answer(const bh_host* host, Ticket& ticket, const EntryRef& entry) {
+  const bulkhead::Exchange ex = std::move(ticket.ex);
+  answer(host, ex.handle(), entry, ticket.known);
+}
+
+// Its own step is next.
+void go_on(Ticket& ticket) { std::exchange(ticket.ex, {}).resume(); }
+
+}  // namespace
+
+Fetch::Fetch(const bulkhead::Host& host, Settings settings)
+    : host_(host), settings_(std::move(settings)), id_(random_id()), store_(clock_, settings_.memory_bytes) {
+  static constexpr std::array<std::string_view, 1> kResult = {"result"}, kOrigin = {"origin"};
+  static constexpr std::array<std::string_view, kResults> kNames = {"hit", "shared", "miss", "joined", "bypass"};
+  static constexpr std::array<std::string_view, 2> kOrigins = {"here", "elsewhere"};
+  static constexpr std::array<double, 6> kLag = {.0005, .001, .005, .01, .1, 1};
+  const uint32_t requests = host_.metric(BH_COUNTER, "cache_requests_total",
+                                         "Requests by how the cache answered: hit in memory, shared level, miss, "
+                                         "joined another's fetch, bypass while hosts cannot hear each other.",
+                                         kResult);
+  for (size_t i = 0; i < kResults; ++i) results_[i] = host_.series(requests, {&kNames[i], 1});
+  const uint32_t changes = host_.metric(BH_COUNTER, "cache_invalidations_total",
+                                        "Changes that made kept answers untrue, by where they were made.", kOrigin);
+  for (size_t i = 0; i < kOrigins.size(); ++i) invalidations_[i] = host_.series(changes, {&kOrigins[i], 1});
+  const auto lone = [&](uint32_t kind, std::string_view name, std::string_view help,
+                        std::span<const double> buckets = {}) {
+    return host_.series(host_.metric(kind, name, help, {}, buckets));
+  };
+  entries_ = lone(BH_GAUGE, "cache_entries", "Answers in memory.");
+  bytes_ = lone(BH_GAUGE, "cache_bytes", "Bytes of the answers in memory.");
+  evictions_ = lone(BH_COUNTER, "cache_evictions_total", "Answers that went to make room.");
+  up_ = lone(BH_GAUGE, "cache_coherent", "1 while hosts hear each other, 0 while nothing kept is used.");
+  lag_ = lone(BH_HISTOGRAM, "cache_invalidation_lag_seconds",
+              "From a change on another host until this one knew of it, by both clocks.", kLag);
+}
+
+void Fetch::start() {
+  host_.raw()->timer(
+      host_.raw(), kFiguresMs, kFiguresMs, [](void* self) { static_cast<Fetch*>(self)->tell_figures(); }, this);
+  try {
+    settle_ns_ = bulkhead::Sql(host_).replica_lag_ms() * 1'000'000;
+  } catch (const bulkhead::Failure&) {  // no database
+  }
+  const auto state = [this](bool up) { bus_state(up); };
+  const auto told = [this](std::string_view text) { heard(text); };
+  if (settings_.redis) {
+    bus_state(false);
+    redis_ = std::make_unique<Redis>(
+        host_, RedisSettings{settings_.redis_url, settings_.redis_timeout_ms, settings_.service + ":cache"},
+        Redis::Listener{state, told, [this] { return message({}, true); }});
+    return redis_->start();
+  }
+  try {
+    std::string channel = settings_.service + "_cache";
+    for (char& c : channel)
+      c = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : '_';
+    bus_state(false);
+    bus_ = std::make_unique<NotifyBus>(
+        host_, channel,
+        NotifyBus::Listener{state, told, [this](std::span<const uint32_t> slots) { return message(slots, false); }});
+  } catch (const bulkhead::Failure& failure) {
+    if (failure.code != BH_E_UNAVAILABLE && failure.code != BH_E_UNSUPPORTED) throw;
+    bus_state(true);  // no database, or SQLite: there is no other host
+  }
+}
+
+void Fetch::quiesce() {
+  coherent_ = false;
+  if (bus_) bus_->flush();
+}
+
+void Fetch::stop() {
+  if (redis_) redis_->stop();
+  bus_.reset();
+}
+
+// ---------------------------------------------------------------- requests
+
+bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
+  if (!coherent_.load(std::memory_order_acquire)) {
+    count(kBypass);
+    return BH_NEXT;
+  }
+  if (has_other_conditions(request)) return BH_NEXT;
+  static thread_local std::string key;
+  make_key(request, route.per_identity, &key);
+  std::string known;
+  if (request.has_header("if-none-match")) known = request.header_list("if-none-match");
+  const uint64_t now = host_.now_ns();
+  if (const EntryRef entry = store_.find(key, known, now)) {
+    count(kHit);
+    answer(host_.raw(), request.handle(), entry, known);
+    return BH_DONE;
+  }
+
+  const TicketRef ticket(new Ticket);
+  ticket->known = std::move(known);
+  ticket->ex = bulkhead::Exchange(host_.raw(), request.handle());
+  const Store::Found found = store_.find_or_join(key, now, ticket);
+  if (found.entry) {
+    count(kHit);
+    answer(host_.raw(), *ticket, found.entry);
+    return BH_DONE;
+  }
+  Ticket* raw = ticket.get();
+  request.attribute(kTicket, {reinterpret_cast<const char*>(&raw), sizeof raw});
+  intrusive_ptr_add_ref(raw);
+  struct End {
+    Fetch* fetch;
+    TicketRef ticket;
+  };
+  auto end = std::make_unique<End>(End{this, TicketRef(raw, false)});
+  host_.raw()->ex_on_end(
+      host_.raw(), request.handle(),
+      [](void* arg) {
+        const std::unique_ptr<End> mine(static_cast<End*>(arg));
+        mine->fetch->ended(*mine->ticket);
+      },
+      end.release());
+  if (!found.leads) {
+    count(kJoined);
+    return BH_PENDING;
+  }
+  if (redis_) return ask_second_level(ticket);
+  count(kMiss);
+  ticket->ex = {};
+  return BH_NEXT;
+}
+
+bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
+  redis_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
+    ticket->shared_clock = shared.clock;
+    boost::intrusive_ptr<Entry> entry;
+    if (!shared.data.empty() && coherent_) entry = Entry::decode(shared.data, ticket->flight->key);
+    if (!entry) {
+      count(kMiss);
+      return go_on(*ticket);
+    }
+    count(kShared);
+    entry->began_ns = ticket->began_ns;
+    entry->expires_ns = host_.now_ns() + shared.ttl_ms * 1'000'000;
+    if (clock_.holds(entry->slots, entry->began_ns)) store_.put(entry);
+    // It was asked before anything changed that is not in the answer.
+    answer(host_.raw(), *ticket, entry);
+    serve_waiting(*ticket, entry);
+  });
+  return BH_PENDING;
+}
+
+void Fetch::respond(const bulkhead::Request& request, const Route& route) {
+  bh_outcome outcome{};
+  outcome.size = sizeof outcome;
+  if (host_.raw()->ex_outcome(host_.raw(), request.handle(), &outcome) != BH_OK) return;
+  if (to_view(outcome.author) == host_.instance()) return;
+  TicketRef ticket;
+  if (const std::string_view bytes = request.attribute(kTicket); bytes.size() == sizeof(Ticket*)) {
+    Ticket* raw = nullptr;
+    std::memcpy(&raw, bytes.data(), sizeof raw);
+    ticket.reset(raw);
+  }
+  const bool leads = ticket && store_.leads(*ticket);
+  if (!may_be_kept(outcome, route.per_identity)) {
+    if (leads) without_answer(*ticket, outcome.status >= 500);
+    return;
+  }
+  const boost::intrusive_ptr<Entry> entry = entry_of(outcome, route);
+  bool stored = false;
+  if (leads) {
+    entry->key = ticket->flight->key;
+    entry->began_ns = ticket->began_ns;
+    entry->expires_ns = host_.now_ns() + route.ttl_ns;
+    entry->finish();
+    stored = coherent_ && clock_.holds(entry->slots, entry->began_ns, settle_ns_);
+    if (stored) {
+      store_.put(entry);
+      if (redis_ && ticket->shared_clock != 0 && !entry->validator_only)
+        redis_->set(digest_hex(Digest::kSha256, entry->key), ticket->shared_clock, slot_list(entry->slots),
+                    route.ttl_ns / 1'000'000, entry->encode());
+    }
+    serve_waiting(*ticket, entry);
+  }
+  decorate(request, *entry,
+           stored    ? "bulkhead; fwd=miss; stored"
+           : leads   ? "bulkhead; fwd=miss"
+           : !ticket ? "bulkhead; fwd=bypass"
+                     : "bulkhead; fwd=miss; collapsed=?0");
+}
+
+void Fetch::decorate(const bulkhead::Request& request, const Entry& entry, std::string_view status) const {
+  const std::string known = request.header_list("if-none-match");
+  const bool same = !entry.validator_only && !known.empty() && etag_matches(known, entry.etag, true);
+  std::vector<bh_pair> fields;
+  for (const auto& [name, value] : entry.headers) {
+    if (name == "etag" || name == "cache-control")
+      fields.push_back({to_str(name), to_str(value)});
+    else if (same && !kept_in_304(name))
+      fields.push_back({to_str(name), {nullptr, 0}});
+  }
+  fields.push_back({to_str("cache-status"), to_str(status)});
+  bh_reply change{};
+  change.size = sizeof change;
+  change.headers = fields.data();
+  change.header_count = fields.size();
+  if (same) {
+    change.status = 304;
+    change.body = to_str("");
+  }
+  host_.raw()->ex_edit(host_.raw(), request.handle(), &change);
+}
+
+// ---------------------------------------------------------------- those who wait
+
+// Who can be answered with it is; of the others one fetches again.
+void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
+  auto waiting = store_.take(leader);
+  if (!waiting) return;
+  std::deque<TicketRef> rest;
+  // Some came after it was read: they are not told what has changed before they came.
+  const bool holds = coherent_ && clock_.holds(entry->slots, leader.began_ns);
+  for (TicketRef& ticket : *waiting) {
+    const bool fits =
+        !entry->validator_only || (!ticket->known.empty() && etag_matches(ticket->known, entry->etag, true));
+    if (holds && fits)
+      answer(host_.raw(), *ticket, entry);
+    else
+      rest.push_back(std::move(ticket));
+  }
+  lead_next(*leader.flight, std::move(rest));
+}
+
+void Fetch::lead_next(Flight& flight, std::deque<TicketRef> waiting) {
+  if (const TicketRef next = store_.hand_on(flight, std::move(waiting), host_.now_ns())) go_on(*next);
+}
+
+// After a failure the next one tries. What cannot be kept is for nobody else: each fetches its own.
+void Fetch::without_answer(Ticket& leader, bool failed) {
+  auto waiting = store_.take(leader);
+  if (!waiting) return;
+  if (!failed) {
+    for (const TicketRef& ticket : *waiting) go_on(*ticket);
+    waiting->clear();
+  }
+  lead_next(*leader.flight, std::move(*waiting));
+}
+
+void Fetch::ended(Ticket& ticket) {
+  if (store_.end(ticket)) without_answer(ticket, true);
+}
+
+// ---------------------------------------------------------------- changes
+
+void Fetch::changed(const bh_str* tags, size_t count) {
+  std::vector<uint32_t> slots(count);
+  const uint64_t now = host_.now_ns();
+  for (size_t i = 0; i < count; ++i) {
+    slots[i] = TagClock::slot(to_view(tags[i]));
+    clock_.changed(slots[i], now);
+  }
+  host_.record(invalidations_[0], static_cast<double>(count));
+  if (redis_) redis_->changed(slot_list(slots), message(slots, false));
+  if (bus_) bus_->changed(slots);
+}
+
+std::string Fetch::message(std::span<const uint32_t> slots, bool all) const {
+  return Message{id_, wall_us(), all, {slots.begin(), slots.end()}}.write();
+}
+
+void Fetch::heard(std::string_view text) {
+  const std::optional<Message> message = Message::read(text);
+  const uint64_t now = host_.now_ns();
+  if (!message) {
+    host_.warn("heard what is no message of a cache; everything kept is dropped", {{"text", text.substr(0, 100)}});
+    return clock_.all_changed(now);
+  }
+  if (message->host == id_) return;
+  if (message->all) clock_.all_changed(now);
+  for (const uint32_t slot : message->slots) clock_.changed(slot, now);
+  host_.record(invalidations_[1], static_cast<double>(message->slots.size()));
+  const uint64_t wall = wall_us();
+  host_.record(lag_, wall > message->sent_us ? static_cast<double>(wall - message->sent_us) * 1e-6 : 0);
+}
+
+void Fetch::bus_state(bool up) {
+  if (up) clock_.all_changed(host_.now_ns());
+  coherent_.store(up, std::memory_order_release);
+  host_.record(up_, up ? 1 : 0);
+  if (up)
+    host_.health(BH_READY);
+  else
+    host_.health(BH_DEGRADED, "hosts cannot hear each other: nothing kept is used");
+}
+
+void Fetch::tell_figures() {
+  const Store::Figures figures = store_.figures();
+  host_.record(entries_, static_cast<double>(figures.entries));
+  host_.record(bytes_, static_cast<double>(figures.bytes));
+  host_.record(evictions_, static_cast<double>(figures.evictions - evictions_told_));
+  evictions_told_ = figures.evictions;
+}
+
+}  // namespace cache

@@ -1,0 +1,13 @@
+// The key of an answer: everything that it may depend on.
+#pragma once
+
+#include <string>
+
+#include "bulkhead/plugin.hpp"
+
+namespace cache {
+
+// The target as sent, Accept, Prefer and Range, and with `per_identity` who asks and what they may.
+void make_key(const bulkhead::Request& request, bool per_identity, std::string* key);
+
+}  // namespace cache

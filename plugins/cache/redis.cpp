@@ -1,0 +1,375 @@
+#include "redis.hpp"
+
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+#include "cache_embedded.hpp"
+#include "digest.hpp"
+
+namespace cache {
+
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kPing = 500 * kMs, kSilence = 2000 * kMs;
+constexpr uint32_t kConnectMs = 1000, kFirstPauseMs = 50, kLastPauseMs = 1000, kFlushMs = 1000;
+
+using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
+
+timeval milliseconds(uint32_t ms) { return {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}; }
+
+std::string_view text(const redisReply* reply) {
+  if (reply == nullptr ||
+      (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
+    return {};
+  return {reply->str, static_cast<size_t>(reply->len)};
+}
+
+int append(redisContext* context, const std::vector<std::string>& words) {
+  std::vector<const char*> starts;
+  std::vector<size_t> sizes;
+  for (const std::string& word : words) {
+    starts.push_back(word.data());
+    sizes.push_back(word.size());
+  }
+  return redisAppendCommandArgv(context, static_cast<int>(words.size()), starts.data(), sizes.data());
+}
+
+Reply ask(redisContext* context, const std::vector<std::string>& words) {
+  void* reply = nullptr;
+  if (append(context, words) != REDIS_OK || redisGetReply(context, &reply) != REDIS_OK) reply = nullptr;
+  return {static_cast<redisReply*>(reply), freeReplyObject};
+}
+
+std::string refusal(redisContext* context, const Reply& reply) {
+  if (!reply) return context->errstr;
+  return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
+}
+
+// The answer to a get, if it is one.
+Shared shared_of(const redisReply* reply) {
+  Shared shared;
+  if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) return shared;
+  const std::string_view clock = text(reply->element[0]);
+  std::from_chars(clock.data(), clock.data() + clock.size(), shared.clock);
+  if (reply->elements == 3 && reply->element[1]->type == REDIS_REPLY_INTEGER && reply->element[1]->integer > 0) {
+    shared.ttl_ms = static_cast<uint64_t>(reply->element[1]->integer);
+    shared.data = text(reply->element[2]);
+  }
+  return shared;
+}
+
+}  // namespace
+
+void Redis::Close::operator()(redisContext* context) const { redisFree(context); }
+
+Redis::Redis(const bulkhead::Host& host, RedisSettings settings, Listener listener)
+    : host_(host),
+      settings_(std::move(settings)),
+      listener_(std::move(listener)),
+      clock_key_(settings_.prefix + ":clock"),
+      channel_(settings_.prefix + ":changed"),
+      script_(digest_hex(Digest::kSha1, cache_embedded::scripts_level_lua)) {}
+
+void Redis::start() {
+  wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_ < 0) throw bulkhead::Failure(BH_E_INTERNAL, "no descriptor for waking the thread of Redis");
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "bh-redis");
+}
+
+void Redis::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ::eventfd_write(wake_, 1);
+  thread_.join();
+  ::close(wake_);
+}
+
+void Redis::push(Command command) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!up_ || (stopping_ && command.kind == Kind::kGet)) {
+      missed_ = missed_ || command.kind == Kind::kChanged;
+    } else {
+      first = queue_.empty();
+      queue_.push_back(std::exchange(command, {}));
+    }
+  }
+  if (first) ::eventfd_write(wake_, 1);
+  if (command.done) command.done({});
+}
+
+void Redis::get(const std::string& key, Done done) {
+  push({Kind::kGet, {"EVALSHA", script_, "2", clock_key_, settings_.prefix + ":" + key, "get"}, std::move(done)});
+}
+
+void Redis::set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms, std::string data) {
+  push({Kind::kSet,
+        {"EVALSHA", script_, "2", clock_key_, settings_.prefix + ":" + key, "set", std::to_string(began), slots,
+         std::to_string(ttl_ms), std::move(data)}});
+}
+
+void Redis::changed(const std::string& slots, const std::string& message) {
+  push({Kind::kChanged, {"EVALSHA", script_, "1", clock_key_, "changed", slots, channel_, message}});
+}
+
+// ---------------------------------------------------------------- its thread
+
+void Redis::wait(uint32_t ms) {
+  pollfd wake{wake_, POLLIN, 0};
+  ::poll(&wake, 1, static_cast<int>(ms));
+  eventfd_t ignored = 0;
+  ::eventfd_read(wake_, &ignored);
+}
+
+void Redis::run() {
+  uint32_t pause = kFirstPauseMs;
+  while (true) {
+    why_ = connect();
+    if (why_.empty()) {
+      pause = kFirstPauseMs;
+      if (reported_ != why_) host_.info("redis ready", {{"url", settings_.url.display}});
+      reported_.clear();
+      serve();
+    }
+    fail(why_);
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
+    wait(pause);
+    pause = std::min(pause * 2, kLastPauseMs);
+  }
+}
+
+Redis::Context Redis::open(std::string* wrong) const {
+  Context context(redisConnectWithTimeout(settings_.url.host.c_str(), settings_.url.port, milliseconds(kConnectMs)));
+  if (!context || context->err != 0) {
+    *wrong = context ? context->errstr : "out of memory";
+    return nullptr;
+  }
+  redisSetTimeout(context.get(), milliseconds(kConnectMs));
+  const RedisUrl& url = settings_.url;
+  if (!url.password.empty()) {
+    std::vector<std::string> words = {"AUTH"};
+    if (!url.user.empty()) words.push_back(url.user);
+    words.push_back(url.password);
+    if (*wrong = refusal(context.get(), ask(context.get(), words)); !wrong->empty()) return nullptr;
+  }
+  if (url.database != 0)
+    if (*wrong = refusal(context.get(), ask(context.get(), {"SELECT", std::to_string(url.database)})); !wrong->empty())
+      return nullptr;
+  return context;
+}
+
+// Says whether changes were missed, on either side.
+std::string Redis::hello(redisContext* commands) {
+  const Reply info = ask(commands, {"INFO", "server"});
+  if (const std::string wrong = refusal(commands, info); !wrong.empty()) return wrong;
+  const std::string_view all = text(info.get());
+  static constexpr std::string_view kRun = "run_id:";
+  const size_t at = all.find(kRun);
+  if (at == std::string_view::npos) return "it does not say its run_id";
+  const std::string run(all.substr(at + kRun.size(), all.find_first_of("\r\n", at) - at - kRun.size()));
+  while (true) {
+    bool missed = false;
+    {
+      const std::lock_guard lock(mutex_);
+      missed = std::exchange(missed_, false);
+    }
+    const Reply reply = ask(commands, {"EVALSHA", script_, "1", clock_key_, "hello", run, missed ? "1" : "0", channel_,
+                                       listener_.all_changed()});
+    const std::string wrong = refusal(commands, reply);
+    const std::lock_guard lock(mutex_);
+    if (!wrong.empty()) {
+      missed_ = missed_ || missed;
+      return wrong;
+    }
+    if (missed_) continue;  // one more, while this was said
+    up_ = true;
+    return {};
+  }
+}
+
+std::string Redis::connect() {
+  std::string wrong;
+  Context commands = open(&wrong);
+  Context messages = commands ? open(&wrong) : nullptr;
+  if (!messages) return wrong;
+  const Reply subscribed = ask(messages.get(), {"SUBSCRIBE", channel_});
+  if (wrong = refusal(messages.get(), subscribed); !wrong.empty()) return wrong;
+  const Reply loaded = ask(commands.get(), {"SCRIPT", "LOAD", std::string(cache_embedded::scripts_level_lua)});
+  if (wrong = refusal(commands.get(), loaded); !wrong.empty()) return wrong;
+  if (text(loaded.get()) != script_) return "it gives the script another name";
+  if (wrong = hello(commands.get()); !wrong.empty()) return wrong;
+  commands_ = std::move(commands);
+  messages_ = std::move(messages);
+  heard_ns_ = pinged_ns_ = host_.now_ns();
+  listener_.state(true);
+  return {};
+}
+
+void Redis::serve() {
+  uint64_t stop_by = 0;
+  while (true) {
+    std::vector<Command> queue;
+    {
+      const std::lock_guard lock(mutex_);
+      queue.swap(queue_);
+      if (stopping_ && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
+    }
+    const uint64_t now = host_.now_ns();
+    if (stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by)) return;
+    if (now - pinged_ns_ >= kPing && stop_by == 0) {
+      queue.push_back({Kind::kPing, {"PING"}});
+      if (append(messages_.get(), {"PING"}) != REDIS_OK) return;
+      int written = 0;
+      while (written == 0)
+        if (redisBufferWrite(messages_.get(), &written) != REDIS_OK) {
+          why_ = messages_->errstr;
+          return;
+        }
+      pinged_ns_ = now;
+    }
+    if (!send(std::move(queue)) || late(now)) return;
+    pollfd fds[] = {{wake_, POLLIN, 0}, {commands_->fd, POLLIN, 0}, {messages_->fd, POLLIN, 0}};
+    ::poll(fds, 3, patience_ms(now));
+    eventfd_t ignored = 0;
+    if (fds[0].revents != 0) ::eventfd_read(wake_, &ignored);
+    if (fds[2].revents != 0 && !receive_told()) return;
+    if (fds[1].revents != 0 && !receive()) return;
+  }
+}
+
+int Redis::patience_ms(uint64_t now_ns) const {
+  uint64_t until = pinged_ns_ + kPing;
+  for (const Command& command : sent_) {
+    if (!command.done) continue;
+    until = std::min(until, command.sent_ns + settings_.timeout_ms * kMs);
+    break;
+  }
+  return until <= now_ns ? 1 : static_cast<int>((until - now_ns) / kMs) + 1;
+}
+
+bool Redis::send(std::vector<Command> commands) {
+  if (commands.empty()) return true;
+  const uint64_t now = host_.now_ns();
+  for (Command& command : commands) {
+    const int appended = append(commands_.get(), command.words);
+    command.sent_ns = now;
+    command.words.clear();
+    sent_.push_back(std::move(command));
+    if (appended != REDIS_OK) {
+      why_ = commands_->errstr;
+      return false;
+    }
+  }
+  int written = 0;
+  while (written == 0)
+    if (redisBufferWrite(commands_.get(), &written) != REDIS_OK) {
+      why_ = commands_->errstr;
+      return false;
+    }
+  return true;
+}
+
+// Gets that have waited enough do without. True where the server has been silent for too long.
+bool Redis::late(uint64_t now_ns) {
+  for (Command& command : sent_) {
+    if (!command.done) continue;
+    if (now_ns - command.sent_ns < settings_.timeout_ms * kMs) break;
+    std::exchange(command.done, {})({});
+  }
+  if ((sent_.empty() || now_ns - sent_.front().sent_ns < kSilence) && now_ns - heard_ns_ < kSilence) return false;
+  why_ = "it does not answer";
+  return true;
+}
+
+bool Redis::receive() {
+  if (redisBufferRead(commands_.get()) != REDIS_OK) {
+    why_ = commands_->errstr;
+    return false;
+  }
+  while (true) {
+    void* raw = nullptr;
+    if (redisGetReplyFromReader(commands_.get(), &raw) != REDIS_OK) {
+      why_ = commands_->errstr;
+      return false;
+    }
+    if (raw == nullptr) return true;
+    const Reply reply(static_cast<redisReply*>(raw), freeReplyObject);
+    if (sent_.empty()) {
+      why_ = "it answers what was not asked";
+      return false;
+    }
+    const bool error = reply->type == REDIS_REPLY_ERROR;
+    // A get may fail alone, on what is stored there. A change that is not told makes the rest untrue.
+    if (error && (sent_.front().kind == Kind::kChanged || text(reply.get()).starts_with("NOSCRIPT"))) {
+      why_ = text(reply.get());
+      return false;
+    }
+    const Command command = std::move(sent_.front());
+    sent_.pop_front();
+    if (command.done) command.done(error ? Shared{} : shared_of(reply.get()));
+  }
+}
+
+bool Redis::receive_told() {
+  if (redisBufferRead(messages_.get()) != REDIS_OK) {
+    why_ = messages_->errstr;
+    return false;
+  }
+  while (true) {
+    void* raw = nullptr;
+    if (redisGetReplyFromReader(messages_.get(), &raw) != REDIS_OK) {
+      why_ = messages_->errstr;
+      return false;
+    }
+    if (raw == nullptr) return true;
+    const Reply reply(static_cast<redisReply*>(raw), freeReplyObject);
+    heard_ns_ = host_.now_ns();
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
+      why_ = "it says what is no message: " + std::string(text(reply.get()).substr(0, 100));
+      return false;
+    }
+    if (reply->elements == 3 && text(reply->element[0]) == "message") listener_.told(text(reply->element[2]));
+  }
+}
+
+void Redis::fail(const std::string& why) {
+  std::vector<Command> queue;
+  bool was_up = false, stopping = false;
+  {
+    const std::lock_guard lock(mutex_);
+    was_up = std::exchange(up_, false);
+    stopping = stopping_;
+    queue.swap(queue_);
+    for (const Command& command : queue) missed_ = missed_ || command.kind == Kind::kChanged;
+    for (const Command& command : sent_) missed_ = missed_ || command.kind == Kind::kChanged;
+  }
+  if (was_up) listener_.state(false);
+  commands_.reset();
+  messages_.reset();
+  for (Command& command : sent_)
+    if (command.done) command.done({});
+  sent_.clear();
+  for (Command& command : queue)
+    if (command.done) command.done({});
+  if (stopping || why == reported_) return;
+  host_.warn("redis down", {{"url", settings_.url.display}, {"reason", why}});
+  reported_ = why;
+}
+
+}  // namespace cache

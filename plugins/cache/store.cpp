@@ -1,0 +1,110 @@
+#include "store.hpp"
+
+#include <utility>
+
+#include "bulkhead/fields.hpp"
+
+namespace cache {
+
+EntryRef Store::find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns) {
+  const auto it = shard.entries.find(key);
+  if (it == shard.entries.end()) return nullptr;
+  const EntryRef& entry = *it->second;
+  if (now_ns >= entry->expires_ns || !clock_.holds(entry->slots, entry->began_ns)) {
+    erase(shard, it->second);
+    return nullptr;
+  }
+  if (entry->validator_only && (known.empty() || !bulkhead::etag_matches(known, entry->etag, true))) return nullptr;
+  shard.recent.splice(shard.recent.begin(), shard.recent, it->second);
+  return entry;
+}
+
+EntryRef Store::find(std::string_view key, std::string_view known, uint64_t now_ns) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  return find_locked(shard, key, known, now_ns);
+}
+
+Store::Found Store::find_or_join(std::string_view key, uint64_t now_ns, const TicketRef& ticket) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  if (EntryRef entry = find_locked(shard, key, ticket->known, now_ns)) return {entry, false};  // it came in between
+  if (const auto it = shard.flights.find(key); it != shard.flights.end()) {
+    ticket->flight = it->second;
+    it->second->waiting.push_back(ticket);
+    return {};
+  }
+  const FlightRef flight(new Flight);
+  flight->key = key;
+  shard.flights.emplace(flight->key, flight);
+  ticket->flight = flight;
+  ticket->began_ns = now_ns;
+  ticket->leads = true;
+  return {nullptr, true};
+}
+
+void Store::erase(Shard& shard, std::list<EntryRef>::iterator place) {
+  shard.bytes -= (*place)->bytes();
+  shard.entries.erase((*place)->key);
+  shard.recent.erase(place);
+}
+
+void Store::put(EntryRef entry) {
+  Shard& shard = shard_of(entry->key);
+  if (entry->bytes() > shard_bytes_) return;
+  const std::lock_guard lock(shard.mutex);
+  if (const auto it = shard.entries.find(entry->key); it != shard.entries.end()) erase(shard, it->second);
+  shard.bytes += entry->bytes();
+  shard.recent.push_front(std::move(entry));
+  shard.entries.emplace(shard.recent.front()->key, shard.recent.begin());
+  while (shard.bytes > shard_bytes_) {
+    erase(shard, std::prev(shard.recent.end()));
+    ++shard.evictions;
+  }
+}
+
+std::optional<std::deque<TicketRef>> Store::take(Ticket& leader) {
+  const std::lock_guard lock(shard_of(leader.flight->key).mutex);
+  if (!std::exchange(leader.leads, false)) return std::nullopt;
+  return std::exchange(leader.flight->waiting, {});
+}
+
+TicketRef Store::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns) {
+  Shard& shard = shard_of(flight.key);
+  const std::lock_guard lock(shard.mutex);
+  flight.waiting.insert(flight.waiting.begin(), waiting.begin(), waiting.end());
+  while (!flight.waiting.empty()) {
+    TicketRef next = std::move(flight.waiting.front());
+    flight.waiting.pop_front();
+    if (next->ended) continue;
+    next->leads = true;
+    next->began_ns = now_ns;
+    return next;
+  }
+  shard.flights.erase(flight.key);
+  return nullptr;
+}
+
+bool Store::end(Ticket& ticket) {
+  const std::lock_guard lock(shard_of(ticket.flight->key).mutex);
+  ticket.ended = true;
+  return ticket.leads;
+}
+
+bool Store::leads(const Ticket& ticket) {
+  const std::lock_guard lock(shard_of(ticket.flight->key).mutex);
+  return ticket.leads;
+}
+
+Store::Figures Store::figures() const {
+  Figures sum;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    sum.entries += shard.entries.size();
+    sum.bytes += shard.bytes;
+    sum.evictions += shard.evictions;
+  }
+  return sum;
+}
+
+}  // namespace cache

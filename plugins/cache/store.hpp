@@ -1,0 +1,70 @@
+// Store: the answers in memory, and the flights under way.
+//
+// Shards by hash of the key, each with a mutex, a table and a list from the most to the least recently used.
+// Bounded in bytes, evenly over the shards. [any]
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "entry.hpp"
+#include "flight.hpp"
+#include "tag_clock.hpp"
+
+namespace cache {
+
+class Store {
+ public:
+  Store(const TagClock& clock, size_t bytes) : clock_(clock), shard_bytes_(bytes / kShards) {}
+
+  // What holds at `now_ns` for the key and can answer who knows `known`; or nullptr.
+  EntryRef find(std::string_view key, std::string_view known, uint64_t now_ns);
+  // The same; where there is nothing the ticket joins the flight for the key, or leads a new one.
+  struct Found {
+    EntryRef entry;
+    bool leads = false;
+  };
+  Found find_or_join(std::string_view key, uint64_t now_ns, const TicketRef& ticket);
+
+  // Keeps the entry unless it is too large.
+  void put(EntryRef entry);
+  // Those who wait for what the ticket fetches, which it leads no longer; nothing where it did not lead.
+  std::optional<std::deque<TicketRef>> take(Ticket& leader);
+  // Gives those back, and the next one leads: it, or nullptr, and the flight is over.
+  TicketRef hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns);
+  // The ticket's request has ended. True where it led.
+  bool end(Ticket& ticket);
+  bool leads(const Ticket& ticket);
+
+  struct Figures {
+    size_t entries = 0, bytes = 0;
+    uint64_t evictions = 0;
+  };
+  Figures figures() const;
+
+ private:
+  static constexpr size_t kShards = 16;
+  struct Shard {
+    mutable std::mutex mutex;
+    std::list<EntryRef> recent;
+    std::unordered_map<std::string_view, std::list<EntryRef>::iterator> entries;  // keys are the entries' own
+    std::unordered_map<std::string_view, FlightRef> flights;                      // keys are the flights' own
+    size_t bytes = 0;
+    uint64_t evictions = 0;
+  };
+
+  Shard& shard_of(std::string_view key) { return shards_[std::hash<std::string_view>()(key) >> 7 & (kShards - 1)]; }
+  EntryRef find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns);
+  static void erase(Shard& shard, std::list<EntryRef>::iterator place);
+
+  const TagClock& clock_;
+  const size_t shard_bytes_;
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace cache
