@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost-dev libboost-filesystem-dev libsoci-dev libpq-dev
-  libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev)
+  libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev)
 export BUILD_PACKAGES
 
 # Installs those that are missing, and says so before it does.

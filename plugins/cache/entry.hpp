@@ -14,6 +14,10 @@
 namespace cache {
 
 struct Entry : boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
+  Entry() = default;
+  Entry(const Entry&) = delete;  // fields() views its own strings
+  Entry& operator=(const Entry&) = delete;
+
   std::string key, etag, body;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::vector<uint32_t> slots;                               // of its tags

@@ -243,9 +243,9 @@ void Redis::serve() {
         }
       pinged_ns_ = now;
     }
-    if (!send(std::move(queue)) || late(now)) return;
+    if (!send(std::move(queue)) || late()) return;
     pollfd fds[] = {{wake_, POLLIN, 0}, {commands_->fd, POLLIN, 0}, {messages_->fd, POLLIN, 0}};
-    ::poll(fds, 3, patience_ms(now));
+    ::poll(fds, 3, patience_ms());
     eventfd_t ignored = 0;
     if (fds[0].revents != 0) ::eventfd_read(wake_, &ignored);
     if (fds[2].revents != 0 && !receive_told()) return;
@@ -253,7 +253,8 @@ void Redis::serve() {
   }
 }
 
-int Redis::patience_ms(uint64_t now_ns) const {
+int Redis::patience_ms() const {
+  const uint64_t now_ns = host_.now_ns();
   uint64_t until = pinged_ns_ + kPing;
   for (const Command& command : sent_) {
     if (!command.done) continue;
@@ -286,7 +287,8 @@ bool Redis::send(std::vector<Command> commands) {
 }
 
 // Gets that have waited enough do without. True where the server has been silent for too long.
-bool Redis::late(uint64_t now_ns) {
+bool Redis::late() {
+  const uint64_t now_ns = host_.now_ns();
   for (Command& command : sent_) {
     if (!command.done) continue;
     if (now_ns - command.sent_ns < settings_.timeout_ms * kMs) break;

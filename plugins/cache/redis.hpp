@@ -81,8 +81,8 @@ class Redis {
   bool send(std::vector<Command> commands);
   bool receive();       // replies; false: the connection is of no use
   bool receive_told();  // messages
-  bool late(uint64_t now_ns);
-  int patience_ms(uint64_t now_ns) const;
+  bool late();
+  int patience_ms() const;
   void fail(const std::string& why);
   void wait(uint32_t ms);
 

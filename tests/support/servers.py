@@ -280,7 +280,10 @@ class Redis:
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "no", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: self.command("PING") == "PONG", what="redis")
+        wait_until(lambda: self.command("PING") in ("PONG", "NOAUTH Authentication required."), what="redis")
+
+    def commands(self, *lines):
+        return subprocess.run(["redis-cli", "-p", str(self.port)], input="\n".join(lines) + "\n", capture_output=True, text=True).stdout
 
     def command(self, *words):
         run = subprocess.run(["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True)

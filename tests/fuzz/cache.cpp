@@ -1,0 +1,26 @@
+// What Redis says: a kept answer that is refused, or one that is written and read again as the same; and a message.
+#include "entry.hpp"
+
+#include "fuzz.hpp"
+#include "message.hpp"
+#include "redis_url.hpp"
+
+static constexpr std::string_view kKey = "/tagged/a\n\n\n";
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (const auto entry = cache::Entry::decode(text, kKey)) {
+    const auto again = cache::Entry::decode(entry->encode(), kKey);
+    fuzz::expect(
+        again && again->body == entry->body && again->headers == entry->headers && again->slots == entry->slots,
+        "the same answer");
+  }
+  if (const auto message = cache::Message::read(text)) {
+    const auto again = cache::Message::read(message->write());
+    fuzz::expect(again && again->slots == message->slots && again->all == message->all, "the same message");
+  }
+  cache::RedisUrl url;
+  const std::string wrong = cache::parse_redis_url(text, &url);
+  fuzz::expect(!wrong.empty() || url.display.starts_with("redis://"), "an URL to show");
+  return 0;
+}

@@ -1,0 +1,224 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "answer.hpp"
+#include "bulkhead/plugin.hpp"
+#include "entry.hpp"
+#include "message.hpp"
+#include "redis_url.hpp"
+#include "store.hpp"
+#include "tag_clock.hpp"
+
+using namespace cache;
+
+namespace {
+
+EntryRef entry(const std::string& key, size_t size, std::vector<uint32_t> slots = {1}, uint64_t began = 100,
+               uint64_t expires = UINT64_MAX, bool validator_only = false) {
+  boost::intrusive_ptr<Entry> made(new Entry);
+  made->key = key;
+  made->etag = "\"1\"";
+  made->body.assign(size, 'x');
+  made->headers = {{"etag", made->etag}, {"content-type", "text/plain"}};
+  made->slots = std::move(slots);
+  made->began_ns = began;
+  made->expires_ns = expires;
+  made->validator_only = validator_only;
+  made->finish();
+  return made;
+}
+
+TicketRef ticket() { return TicketRef(new Ticket); }
+
+}  // namespace
+
+TEST(TagClock, HoldsUntilATagChanges) {
+  auto clock = std::make_unique<TagClock>();
+  const std::vector<uint32_t> slots = {3, 7};
+  EXPECT_TRUE(clock->holds(slots, 100));
+  clock->changed(7, 99);
+  EXPECT_TRUE(clock->holds(slots, 100));
+  clock->changed(7, 100);
+  EXPECT_FALSE(clock->holds(slots, 100)) << "at the same moment is not after";
+  EXPECT_TRUE(clock->holds(slots, 101));
+  clock->changed(7, 50);
+  EXPECT_FALSE(clock->holds(slots, 100)) << "never goes back";
+  EXPECT_FALSE(clock->holds(slots, 149, 50)) << "a reader that lags may not have seen it";
+  EXPECT_TRUE(clock->holds(slots, 151, 50));
+  clock->all_changed(200);
+  EXPECT_FALSE(clock->holds({}, 200));
+  EXPECT_TRUE(clock->holds(slots, 201));
+}
+
+TEST(TagClock, SlotsAreTheSameOnEveryHost) {
+  EXPECT_EQ(TagClock::slot(""), 0x811cu ^ 0x9dc5u);
+  EXPECT_EQ(TagClock::slot("people"), TagClock::slot("people"));
+  EXPECT_NE(TagClock::slot("people"), TagClock::slot("people/1"));
+}
+
+TEST(Store, FindsWhatHolds) {
+  auto clock = std::make_unique<TagClock>();
+  Store store(*clock, 1 << 20);
+  store.put(entry("a", 10, {1}, 100, 1000));
+  EXPECT_TRUE(store.find("a", "", 999));
+  EXPECT_FALSE(store.find("b", "", 999));
+  EXPECT_FALSE(store.find("a", "", 1000)) << "its time is over";
+  store.put(entry("a", 10));
+  clock->changed(1, 100);
+  EXPECT_FALSE(store.find("a", "", 101));
+  EXPECT_EQ(store.figures().entries, 0u) << "what does not hold goes";
+  EXPECT_EQ(store.figures().bytes, 0u);
+}
+
+TEST(Store, AValidatorAnswersWhoHasTheSame) {
+  auto clock = std::make_unique<TagClock>();
+  Store store(*clock, 1 << 20);
+  store.put(entry("a", 0, {1}, 100, UINT64_MAX, true));
+  EXPECT_TRUE(store.find("a", "\"1\"", 0));
+  EXPECT_TRUE(store.find("a", "*", 0));
+  EXPECT_FALSE(store.find("a", "\"2\"", 0));
+  EXPECT_FALSE(store.find("a", "", 0));
+}
+
+TEST(Store, KeepsItsBoundAndWhatIsUsed) {
+  auto clock = std::make_unique<TagClock>();
+  Store store(*clock, 1 << 20);
+  store.put(entry("hot", 1000));
+  for (int i = 0; i < 3000; ++i) {
+    store.put(entry("k" + std::to_string(i), 1000));
+    ASSERT_TRUE(store.find("hot", "", 0)) << i;
+    ASSERT_LE(store.figures().bytes, size_t{1} << 20);
+  }
+  EXPECT_GT(store.figures().entries, 300u);
+  EXPECT_GT(store.figures().evictions, 2000u);
+  store.put(entry("large", 1 << 17));
+  EXPECT_FALSE(store.find("large", "", 0)) << "more than a shard's share";
+  for (int i = 0; i < 100; ++i) store.put(entry("same", 1000));
+  EXPECT_TRUE(store.find("same", "", 0));
+}
+
+TEST(Store, OneLeadsTheOthersWait) {
+  auto clock = std::make_unique<TagClock>();
+  Store store(*clock, 1 << 20);
+  const TicketRef first = ticket(), second = ticket(), third = ticket(), other = ticket();
+  EXPECT_TRUE(store.find_or_join("a", 10, first).leads);
+  EXPECT_FALSE(store.find_or_join("a", 11, second).leads);
+  EXPECT_FALSE(store.find_or_join("a", 12, third).leads);
+  EXPECT_TRUE(store.find_or_join("b", 13, other).leads);
+  EXPECT_FALSE(store.take(*second).has_value());
+  EXPECT_FALSE(store.end(*second)) << "it only waited";
+  ASSERT_TRUE(store.end(*first)) << "the leader left";
+  auto waiting = store.take(*first);
+  ASSERT_TRUE(waiting.has_value());
+  EXPECT_EQ(waiting->size(), 2u);
+  const TicketRef next = store.hand_on(*first->flight, std::move(*waiting), 20);
+  EXPECT_EQ(next, third) << "the second one has left too";
+  EXPECT_EQ(next->began_ns, 20u);
+  EXPECT_FALSE(store.take(*first).has_value()) << "once";
+  EXPECT_EQ(store.take(*third)->size(), 0u);
+  EXPECT_EQ(store.hand_on(*third->flight, {}, 30), nullptr);
+  EXPECT_TRUE(store.find_or_join("a", 40, ticket()).leads) << "the flight is over";
+}
+
+TEST(Store, WhoJoinsWhileAFlightLandsIsNotForgotten) {
+  auto clock = std::make_unique<TagClock>();
+  Store store(*clock, 1 << 20);
+  const TicketRef leader = ticket(), late = ticket();
+  store.find_or_join("a", 10, leader);
+  auto waiting = store.take(*leader);
+  EXPECT_FALSE(store.find_or_join("a", 11, late).leads);
+  EXPECT_EQ(store.hand_on(*leader->flight, std::move(*waiting), 12), late);
+}
+
+TEST(Entry, ComesBackFromTheSecondLevel) {
+  const EntryRef made = entry("key", 5, {1, 65535});
+  const std::string bytes = made->encode();
+  const auto back = Entry::decode(bytes, "key");
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->body, "xxxxx");
+  EXPECT_EQ(back->etag, "\"1\"");
+  EXPECT_EQ(back->headers, made->headers);
+  EXPECT_EQ(back->slots, made->slots);
+  EXPECT_FALSE(Entry::decode(bytes, "other")) << "two keys with one digest";
+  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(Entry::decode(std::string_view(bytes).substr(0, i), "key"));
+}
+
+TEST(Message, WrittenAndRead) {
+  const Message some{"abc", 12345, false, {1, 65535}}, all{"abc", 1, true, {}};
+  EXPECT_EQ(some.write(), "abc 12345 1 65535");
+  EXPECT_EQ(Message::read(some.write())->slots, some.slots);
+  EXPECT_TRUE(Message::read(all.write())->all);
+  for (const char* text :
+       {"", "abc", "abc 1", "abc 1 ", "abc x 1", "abc 1 65536", "abc 1 -1", "abc 1 1  2", " 1 1", "abc 1 * 1"})
+    EXPECT_FALSE(Message::read(text)) << text;
+}
+
+TEST(RedisUrl, Parts) {
+  RedisUrl url;
+  EXPECT_EQ(parse_redis_url("redis://me:p%40ss%3a@[::1]:7000/5", &url), "");
+  EXPECT_EQ(url.host, "::1");
+  EXPECT_EQ(url.port, 7000);
+  EXPECT_EQ(url.database, 5);
+  EXPECT_EQ(url.user, "me");
+  EXPECT_EQ(url.password, "p@ss:");
+  EXPECT_EQ(url.display, "redis://[::1]:7000/5");
+  EXPECT_EQ(parse_redis_url("redis://cache", &url), "");
+  EXPECT_EQ(url.host, "cache");
+  EXPECT_EQ(url.port, 6379);
+  EXPECT_EQ(parse_redis_url("redis://", &url), "");
+  EXPECT_EQ(url.host, "127.0.0.1");
+  for (const char* text : {"", "cache:6379", "redis://x:port", "redis://x/one", "redis://:%4@x", "redis://x:70000"}) {
+    const std::string wrong = parse_redis_url(text, &url);
+    EXPECT_NE(wrong, "") << text;
+  }
+  EXPECT_NE(parse_redis_url("rediss://x", &url).find("TLS proxy"), std::string::npos);
+}
+
+namespace {
+
+bh_outcome outcome(int status, const std::vector<bh_pair>& headers) {
+  bh_outcome made{};
+  made.size = sizeof made;
+  made.status = status;
+  made.headers = headers.data();
+  made.header_count = headers.size();
+  return made;
+}
+bh_pair pair(std::string_view name, std::string_view value) {
+  return {bulkhead::to_str(name), bulkhead::to_str(value)};
+}
+
+}  // namespace
+
+TEST(Answer, MayBeKept) {
+  const bh_pair tag = pair("surrogate-key", "a b"), etag = pair("etag", "\"1\"");
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag}), true));
+  EXPECT_TRUE(may_be_kept(outcome(304, {tag, etag}), true));
+  EXPECT_FALSE(may_be_kept(outcome(304, {tag}), true)) << "of what?";
+  EXPECT_FALSE(may_be_kept(outcome(200, {}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {pair("surrogate-key", " ")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(206, {tag}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("set-cookie", "a")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("etag", "W/\"1\"")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "max-age=1, No-Store")}), true));
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), false));
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Accept , Prefer")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Origin")}), true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), false));
+}
+
+TEST(Answer, GetsTagAndControl) {
+  Route route;
+  route.cache_control = "no-cache";
+  const std::vector<bh_pair> plain = {pair("surrogate-key", " a  b "), pair("content-type", "text/plain")};
+  const auto made = entry_of(outcome(200, plain), route);
+  EXPECT_EQ(made->slots, (std::vector<uint32_t>{TagClock::slot("a"), TagClock::slot("b")}));
+  EXPECT_EQ(made->etag.size(), 34u);
+  EXPECT_EQ(made->headers.size(), 3u) << "content-type, etag, cache-control; no surrogate-key";
+  const std::vector<bh_pair> own = {pair("surrogate-key", "a"), pair("etag", "\"7\""),
+                                    pair("cache-control", "private")};
+  EXPECT_EQ(entry_of(outcome(200, own), route)->headers,
+            (std::vector<std::pair<std::string, std::string>>{{"etag", "\"7\""}, {"cache-control", "private"}}));
+}
