@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from support.servers import Host, Postgres, ROOT  # noqa: E402
+from support.servers import Host, PgBouncer, Postgres, ROOT  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +14,19 @@ def postgres():
     server = Postgres()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres):
+    server = PgBouncer(postgres)
+    yield server
+    server.close()
+
+
+class PooledUrl(str):
+    """Of a database behind a pooler; `direct` leads past it."""
+
+    direct = ""
 
 
 @pytest.fixture
@@ -31,8 +44,10 @@ def hosts(tmp_path):
         host.stop()
 
 
-def titanic_config(url, extra="", seed=True):
-    """The shipped plugins over one database."""
+def titanic_config(url, extra="", seed=True, database=""):
+    """The shipped plugins over one database; `database` adds to that plugin's configuration."""
+    direct = getattr(url, "direct", "")
+    database += f', direct_url: "{direct}"' if direct else ""
     csv = ROOT / "plugins/people/data/titanic891.csv"
     return f"""
 service: titanic-api
@@ -42,7 +57,7 @@ server:
   scopes: ignore
 plugins:
   - id: database
-    config: {{ url: "{url}" }}
+    config: {{ url: "{url}"{database} }}
   - id: people
     config: {{ seed: "{csv if seed else ''}" }}
   - id: health
@@ -51,12 +66,18 @@ plugins:
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def database(request, tmp_path):
     """A fresh database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/titanic.db"
-    return request.getfixturevalue("postgres").create(f"t{uuid.uuid4().hex[:12]}")
+    name = f"t{uuid.uuid4().hex[:12]}"
+    direct = request.getfixturevalue("postgres").create(name)
+    if request.param == "postgresql":
+        return direct
+    url = PooledUrl(request.getfixturevalue("pgbouncer").url(name))
+    url.direct = direct
+    return url
 
 
 @pytest.fixture

@@ -332,7 +332,6 @@ void Runner::advance(Exchange& ex) {
     if (ex.stage < Stage::kRespond && ex.answered()) {
       if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
       if (ex.armed()) ex.home().deadlines().disarm(ex);
-      ex.apply_edits();
       enter(ex, Stage::kRespond);
     } else if (ex.stage < Stage::kRespond && !ex.open()) {
       ex.waiting = Waiting::kPlugin;  // another thread is writing the answer this moment; it wakes us
@@ -381,6 +380,7 @@ void Runner::advance(Exchange& ex) {
         continue;
       case Stage::kRespond:
         if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
+        ex.apply_edits();
         if (ex.armed()) ex.home().deadlines().disarm(ex);
         enter(ex, Stage::kWriting);
         ex.channel->answer_ready(ex);

@@ -33,9 +33,9 @@ bool all_items(std::string_view list, Each each) {
 }
 
 // Accept-Encoding is the business of who compresses, behind this.
-bool varies_with_the_key(const std::string& name, bool per_identity) {
+bool varies_with_the_key(const std::string& name, bool identified) {
   return name == "accept" || name == "prefer" || name == "range" || name == "accept-encoding" ||
-         (name == "authorization" && per_identity);
+         (name == "authorization" && identified);
 }
 
 }  // namespace
@@ -46,19 +46,19 @@ std::string_view field(const bh_outcome& outcome, std::string_view name) {
   return {};
 }
 
-bool may_be_kept(const bh_outcome& outcome, bool per_identity) {
+bool may_be_kept(const bh_outcome& outcome, bool per_identity, bool identified) {
   if (outcome.status != 200 && !(outcome.status == 304 && !field(outcome, "etag").empty())) return false;
   bool tagged = false;
   for (size_t i = 0; i < outcome.header_count; ++i) {
     const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
     if (name == "surrogate-key") tagged = tagged || !trim_ows(value).empty();
-    if (name == "set-cookie" || (name == "etag" && value.starts_with("W/"))) return false;
+    if (name == "set-cookie" || name == "content-encoding" || (name == "etag" && value.starts_with("W/"))) return false;
     if (name == "cache-control" && !all_items(value, [&](const std::string& directive) {
           return directive != "no-store" && (per_identity || !directive.starts_with("private"));
         }))
       return false;
     if (name == "vary" &&
-        !all_items(value, [&](const std::string& other) { return varies_with_the_key(other, per_identity); }))
+        !all_items(value, [&](const std::string& other) { return varies_with_the_key(other, identified); }))
       return false;
   }
   return tagged;
@@ -86,8 +86,12 @@ boost::intrusive_ptr<Entry> entry_of(const bh_outcome& outcome, const Route& rou
   if (entry->etag.empty()) {
     entry->etag = etag_of(entry->body);
     entry->headers.emplace_back("etag", entry->etag);
+    ++entry->added;
   }
-  if (!controlled) entry->headers.emplace_back("cache-control", route.cache_control);
+  if (!controlled) {
+    entry->headers.emplace_back("cache-control", route.cache_control);
+    ++entry->added;
+  }
   return entry;
 }
 

@@ -14,9 +14,10 @@ namespace cache {
 // The value of a field, or "".
 std::string_view field(const bh_outcome& outcome, std::string_view name);
 
-// Whether the answer may be kept at all: 200, or a 304 that names its ETag, with a Surrogate-Key, without cookies, not
-// forbidden by its Cache-Control, and varying with nothing but what the key holds (RFC 9111 §3).
-bool may_be_kept(const bh_outcome& outcome, bool per_identity);
+// Whether the answer may be kept at all: 200, or a 304 that names its ETag, with a Surrogate-Key, without cookies and
+// content coding, not forbidden by its Cache-Control, and varying with nothing but what the key holds (RFC 9111 §3).
+// `per_identity`: the key holds who asks; `identified`: somebody knows who that is.
+bool may_be_kept(const bh_outcome& outcome, bool per_identity, bool identified);
 
 // A copy of it, with ETag and Cache-Control; without times and key.
 boost::intrusive_ptr<Entry> entry_of(const bh_outcome& outcome, const Route& route);

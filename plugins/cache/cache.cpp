@@ -56,7 +56,12 @@ class Cache : public bulkhead::Plugin {
     }
     api_.size = sizeof api_;
     api_.invalidate = [](void* self, const bh_str* tags, size_t count) {
-      static_cast<Cache*>(self)->fetch_.changed(tags, count);
+      Fetch& fetch = static_cast<Cache*>(self)->fetch_;
+      try {
+        fetch.changed(tags, count);
+      } catch (const std::exception&) {  // no memory to say what: then it was everything
+        fetch.all_changed();
+      }
     };
     h.publish(BH_CACHE_ID, BH_CACHE_VERSION, &api_, this);
   }

@@ -22,6 +22,7 @@ struct Entry : boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::vector<uint32_t> slots;                               // of its tags
   uint64_t began_ns = 0, expires_ns = 0;
+  size_t added = 0;  // of the headers the last ones, which the answer itself did not have
   // Only the ETag is known, from a 304: it answers who has the same one.
   bool validator_only = false;
 

@@ -33,21 +33,23 @@ uint64_t wall_us() {
       std::chrono::duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
-// What the answer depends on beside the key: the step decides.
-bool has_other_conditions(const bulkhead::Request& request) {
+// What the answer depends on beside the key: the step decides. If-None-Match hides If-Modified-Since (RFC 9110
+// §13.1.3).
+bool has_other_conditions(const bulkhead::Request& request, bool tags) {
   return request.has_header("if-match") || request.has_header("if-unmodified-since") ||
-         request.has_header("if-modified-since");
+         (!tags && request.has_header("if-modified-since"));
 }
 
 // [any] 304 where the caller has it already.
-void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known) {
+void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known,
+            const std::vector<bh_pair>* fields = nullptr) {
   const bool same = !known.empty() && etag_matches(known, entry->etag, true);
-  const std::vector<bh_pair>& fields = same ? entry->fields_304() : entry->fields();
+  if (fields == nullptr) fields = same ? &entry->fields_304() : &entry->fields();
   bh_reply reply{};
   reply.size = sizeof reply;
   reply.status = same ? 304 : 200;
-  reply.headers = fields.data();
-  reply.header_count = fields.size();
+  reply.headers = fields->data();
+  reply.header_count = fields->size();
   if (!same) {
     reply.body = to_str(entry->body);
     intrusive_ptr_add_ref(entry.get());
@@ -57,9 +59,14 @@ void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::st
   host->ex_reply(host, ex, &reply);
 }
 
+// Who waited for it.
 void answer(const bh_host* host, Ticket& ticket, const EntryRef& entry) {
+  static constexpr std::string_view kCollapsed = "bulkhead; fwd=miss; collapsed";
   const bulkhead::Exchange ex = std::move(ticket.ex);
-  answer(host, ex.handle(), entry, ticket.known);
+  const bool same = !ticket.known.empty() && etag_matches(ticket.known, entry->etag, true);
+  std::vector<bh_pair> fields = same ? entry->fields_304() : entry->fields();
+  fields.back().value = to_str(kCollapsed);
+  answer(host, ex.handle(), entry, ticket.known, &fields);
 }
 
 // Its own step is next.
@@ -104,9 +111,11 @@ void Fetch::start() {
   const auto told = [this](std::string_view text) { heard(text); };
   if (settings_.redis) {
     bus_state(false);
-    redis_ = std::make_unique<Redis>(
-        host_, RedisSettings{settings_.redis_url, settings_.redis_timeout_ms, settings_.service + ":cache"},
-        Redis::Listener{state, told, [this] { return message({}, true); }});
+    redis_ =
+        std::make_unique<Redis>(host_,
+                                RedisSettings{settings_.redis_url, settings_.redis_timeout_ms,
+                                              settings_.service + ":cache", std::string(to_view(host_.raw()->version))},
+                                Redis::Listener{state, told, [this] { return message({}, true); }});
     return redis_->start();
   }
   try {
@@ -140,42 +149,44 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
     count(kBypass);
     return BH_NEXT;
   }
-  if (has_other_conditions(request)) return BH_NEXT;
+  std::string known;
+  const bool tags = request.has_header("if-none-match");
+  if (tags) known = request.header_list("if-none-match");
+  if (has_other_conditions(request, tags)) return BH_NEXT;
   static thread_local std::string key;
   make_key(request, route.per_identity, &key);
-  std::string known;
-  if (request.has_header("if-none-match")) known = request.header_list("if-none-match");
   const uint64_t now = host_.now_ns();
   if (const EntryRef entry = store_.find(key, known, now)) {
     count(kHit);
     answer(host_.raw(), request.handle(), entry, known);
     return BH_DONE;
   }
+  // A step for HEAD of its own may have made no body.
+  if (request.method() == "HEAD") return BH_NEXT;
 
   const TicketRef ticket(new Ticket);
   ticket->known = std::move(known);
   ticket->ex = bulkhead::Exchange(host_.raw(), request.handle());
-  const Store::Found found = store_.find_or_join(key, now, ticket);
-  if (found.entry) {
-    count(kHit);
-    answer(host_.raw(), *ticket, found.entry);
-    return BH_DONE;
-  }
   Ticket* raw = ticket.get();
   request.attribute(kTicket, {reinterpret_cast<const char*>(&raw), sizeof raw});
-  intrusive_ptr_add_ref(raw);
   struct End {
     Fetch* fetch;
     TicketRef ticket;
   };
-  auto end = std::make_unique<End>(End{this, TicketRef(raw, false)});
   host_.raw()->ex_on_end(
       host_.raw(), request.handle(),
       [](void* arg) {
         const std::unique_ptr<End> mine(static_cast<End*>(arg));
         mine->fetch->ended(*mine->ticket);
       },
-      end.release());
+      std::make_unique<End>(End{this, ticket}).release());
+  const Store::Found found = store_.find_or_join(key, now, ticket);
+  if (found.entry) {
+    count(kHit);
+    ticket->ex = {};
+    answer(host_.raw(), request.handle(), found.entry, ticket->known);
+    return BH_DONE;
+  }
   if (!found.leads) {
     count(kJoined);
     return BH_PENDING;
@@ -200,7 +211,8 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
     entry->expires_ns = host_.now_ns() + shared.ttl_ms * 1'000'000;
     if (clock_.holds(entry->slots, entry->began_ns)) store_.put(entry);
     // It was asked before anything changed that is not in the answer.
-    answer(host_.raw(), *ticket, entry);
+    const bulkhead::Exchange ex = std::move(ticket->ex);
+    answer(host_.raw(), ex.handle(), entry, ticket->known);
     serve_waiting(*ticket, entry);
   });
   return BH_PENDING;
@@ -217,11 +229,13 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     std::memcpy(&raw, bytes.data(), sizeof raw);
     ticket.reset(raw);
   }
-  const bool leads = ticket && store_.leads(*ticket);
-  if (!may_be_kept(outcome, route.per_identity)) {
+  const bool leads = ticket && ticket->flight && store_.leads(*ticket);
+  const bool identified = route.per_identity && !request.attribute("identity.subject").empty();
+  if (!may_be_kept(outcome, route.per_identity, identified)) {
     if (leads) without_answer(*ticket, outcome.status >= 500);
     return;
   }
+  if (request.method() == "HEAD" && outcome.body.len == 0 && field(outcome, "etag").empty()) return;
   const boost::intrusive_ptr<Entry> entry = entry_of(outcome, route);
   bool stored = false;
   if (leads) {
@@ -249,8 +263,9 @@ void Fetch::decorate(const bulkhead::Request& request, const Entry& entry, std::
   const std::string known = request.header_list("if-none-match");
   const bool same = !entry.validator_only && !known.empty() && etag_matches(known, entry.etag, true);
   std::vector<bh_pair> fields;
-  for (const auto& [name, value] : entry.headers) {
-    if (name == "etag" || name == "cache-control")
+  for (size_t i = 0; i < entry.headers.size(); ++i) {
+    const auto& [name, value] = entry.headers[i];
+    if (i >= entry.headers.size() - entry.added)
       fields.push_back({to_str(name), to_str(value)});
     else if (same && !kept_in_304(name))
       fields.push_back({to_str(name), {nullptr, 0}});
@@ -275,7 +290,7 @@ void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
   if (!waiting) return;
   std::deque<TicketRef> rest;
   // Some came after it was read: they are not told what has changed before they came.
-  const bool holds = coherent_ && clock_.holds(entry->slots, leader.began_ns);
+  const bool holds = coherent_ && clock_.holds(entry->slots, leader.began_ns, settle_ns_);
   for (TicketRef& ticket : *waiting) {
     const bool fits =
         !entry->validator_only || (!ticket->known.empty() && etag_matches(ticket->known, entry->etag, true));
@@ -287,8 +302,16 @@ void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
   lead_next(*leader.flight, std::move(rest));
 }
 
+// One of them leads; nobody waits for a third fetch, nor for any while nothing is kept.
 void Fetch::lead_next(Flight& flight, std::deque<TicketRef> waiting) {
-  if (const TicketRef next = store_.hand_on(flight, std::move(waiting), host_.now_ns())) go_on(*next);
+  std::deque<TicketRef> again;
+  for (TicketRef& ticket : waiting) {
+    if (!coherent_ || std::exchange(ticket->passed_over, true))
+      go_on(*ticket);
+    else
+      again.push_back(std::move(ticket));
+  }
+  if (const TicketRef next = store_.hand_on(flight, std::move(again), host_.now_ns())) go_on(*next);
 }
 
 // After a failure the next one tries. What cannot be kept is for nobody else: each fetches its own.
@@ -303,21 +326,25 @@ void Fetch::without_answer(Ticket& leader, bool failed) {
 }
 
 void Fetch::ended(Ticket& ticket) {
-  if (store_.end(ticket)) without_answer(ticket, true);
+  if (ticket.flight && store_.end(ticket)) without_answer(ticket, true);
 }
 
 // ---------------------------------------------------------------- changes
 
+// The second level first: who begins to read once the local clock is set then asks it behind the change.
 void Fetch::changed(const bh_str* tags, size_t count) {
   std::vector<uint32_t> slots(count);
-  const uint64_t now = host_.now_ns();
-  for (size_t i = 0; i < count; ++i) {
-    slots[i] = TagClock::slot(to_view(tags[i]));
-    clock_.changed(slots[i], now);
-  }
-  host_.record(invalidations_[0], static_cast<double>(count));
+  for (size_t i = 0; i < count; ++i) slots[i] = TagClock::slot(to_view(tags[i]));
   if (redis_) redis_->changed(slot_list(slots), message(slots, false));
   if (bus_) bus_->changed(slots);
+  const uint64_t now = host_.now_ns();
+  for (const uint32_t slot : slots) clock_.changed(slot, now);
+  host_.record(invalidations_[0], static_cast<double>(count));
+}
+
+void Fetch::all_changed() {
+  if (redis_) redis_->missed();
+  clock_.all_changed(host_.now_ns());
 }
 
 std::string Fetch::message(std::span<const uint32_t> slots, bool all) const {

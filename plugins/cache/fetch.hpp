@@ -44,6 +44,7 @@ class Fetch {
   void respond(const bulkhead::Request& request, const Route& route);
   // [any] See bh_cache.
   void changed(const bh_str* tags, size_t count);
+  void all_changed();
 
  private:
   bh_flow ask_second_level(const TicketRef& ticket);

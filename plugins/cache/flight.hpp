@@ -36,6 +36,7 @@ struct Ticket : boost::intrusive_ref_counter<Ticket, boost::thread_safe_counter>
   std::string known;          // If-None-Match
   uint64_t began_ns = 0;      // of its own reading
   uint64_t shared_clock = 0;  // the second level's clock, read before that; 0: it was not asked
+  bool passed_over = false;   // what one fetched was not for it
   // Under the mutex of the shard.
   bool leads = false, ended = false;
 };

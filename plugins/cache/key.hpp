@@ -7,7 +7,7 @@
 
 namespace cache {
 
-// The target as sent, Accept, Prefer and Range, and with `per_identity` who asks and what they may.
+// The authority and the target as sent, Accept, Prefer and Range, and with `per_identity` who asks and what they may.
 void make_key(const bulkhead::Request& request, bool per_identity, std::string* key);
 
 }  // namespace cache

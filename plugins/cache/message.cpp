@@ -29,6 +29,15 @@ std::string slot_list(std::span<const uint32_t> slots) {
   return text;
 }
 
+bool read_slots(std::string_view text, std::vector<uint32_t>* slots) {
+  while (!text.empty()) {
+    uint32_t slot = 0;
+    if (!number(word(&text), &slot) || slot >= TagClock::kSlots) return false;
+    slots->push_back(slot);
+  }
+  return true;
+}
+
 std::string Message::write() const {
   return host + ' ' + std::to_string(sent_us) + ' ' + (all ? std::string("*") : slot_list(slots));
 }
@@ -41,11 +50,7 @@ std::optional<Message> Message::read(std::string_view text) {
     message.all = true;
     return message;
   }
-  while (!text.empty()) {
-    uint32_t slot = 0;
-    if (!number(word(&text), &slot) || slot >= TagClock::kSlots) return std::nullopt;
-    message.slots.push_back(slot);
-  }
+  if (!read_slots(text, &message.slots)) return std::nullopt;
   return message;
 }
 

@@ -23,5 +23,7 @@ struct Message {
 
 // "SLOT SLOT ..."
 std::string slot_list(std::span<const uint32_t> slots);
+// False where it is no such list.
+bool read_slots(std::string_view text, std::vector<uint32_t>* slots);
 
 }  // namespace cache

@@ -33,7 +33,6 @@ class NotifyBus {
   void changed(std::span<const uint32_t> slots);
   // Waits a moment for what has to be told yet.
   void flush();
-  uint64_t replica_lag_ms() const { return sql_.replica_lag_ms(); }
 
  private:
   void send(std::unique_lock<std::mutex> lock);

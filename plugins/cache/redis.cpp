@@ -1,6 +1,8 @@
 #include "redis.hpp"
 
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <hiredis/sds.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -19,6 +21,7 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kPing = 500 * kMs, kSilence = 2000 * kMs;
+constexpr size_t kMostQueued = 8 * 1024 * 1024;  // bytes of answers on their way; more are not stored
 constexpr uint32_t kConnectMs = 1000, kFirstPauseMs = 50, kLastPauseMs = 1000, kFlushMs = 1000;
 
 using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
@@ -76,6 +79,7 @@ Redis::Redis(const bulkhead::Host& host, RedisSettings settings, Listener listen
       listener_(std::move(listener)),
       clock_key_(settings_.prefix + ":clock"),
       channel_(settings_.prefix + ":changed"),
+      answers_(settings_.prefix + ":" + settings_.version + ":"),
       script_(digest_hex(Digest::kSha1, cache_embedded::scripts_level_lua)) {}
 
 void Redis::start() {
@@ -100,9 +104,11 @@ void Redis::push(Command command) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!up_ || (stopping_ && command.kind == Kind::kGet)) {
+    const size_t bytes = command.kind == Kind::kSet ? command.words.back().size() : 0;
+    if (!up_ || (stopping_ && command.kind == Kind::kGet) || (bytes != 0 && queued_bytes_ + bytes > kMostQueued)) {
       missed_ = missed_ || command.kind == Kind::kChanged;
     } else {
+      queued_bytes_ += bytes;
       first = queue_.empty();
       queue_.push_back(std::exchange(command, {}));
     }
@@ -112,17 +118,22 @@ void Redis::push(Command command) {
 }
 
 void Redis::get(const std::string& key, Done done) {
-  push({Kind::kGet, {"EVALSHA", script_, "2", clock_key_, settings_.prefix + ":" + key, "get"}, std::move(done)});
+  push({Kind::kGet, {"EVALSHA", script_, "2", clock_key_, answers_ + key, "get"}, std::move(done)});
 }
 
 void Redis::set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms, std::string data) {
   push({Kind::kSet,
-        {"EVALSHA", script_, "2", clock_key_, settings_.prefix + ":" + key, "set", std::to_string(began), slots,
+        {"EVALSHA", script_, "2", clock_key_, answers_ + key, "set", std::to_string(began), slots,
          std::to_string(ttl_ms), std::move(data)}});
 }
 
 void Redis::changed(const std::string& slots, const std::string& message) {
   push({Kind::kChanged, {"EVALSHA", script_, "1", clock_key_, "changed", slots, channel_, message}});
+}
+
+void Redis::missed() {
+  const std::lock_guard lock(mutex_);
+  missed_ = true;
 }
 
 // ---------------------------------------------------------------- its thread
@@ -136,6 +147,7 @@ void Redis::wait(uint32_t ms) {
 
 void Redis::run() {
   uint32_t pause = kFirstPauseMs;
+  uint64_t stop_by = 0;
   while (true) {
     why_ = connect();
     if (why_.empty()) {
@@ -147,7 +159,8 @@ void Redis::run() {
     fail(why_);
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_) return;
+      if (stopping_ && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
+      if (stopping_ && (!missed_ || host_.now_ns() > stop_by)) return;
     }
     wait(pause);
     pause = std::min(pause * 2, kLastPauseMs);
@@ -216,6 +229,10 @@ std::string Redis::connect() {
   if (wrong = hello(commands.get()); !wrong.empty()) return wrong;
   commands_ = std::move(commands);
   messages_ = std::move(messages);
+  for (redisContext* context : {commands_.get(), messages_.get()}) {
+    context->flags &= ~REDIS_BLOCK;
+    ::fcntl(context->fd, F_SETFL, ::fcntl(context->fd, F_GETFL) | O_NONBLOCK);
+  }
   heard_ns_ = pinged_ns_ = host_.now_ns();
   listener_.state(true);
   return {};
@@ -233,23 +250,20 @@ void Redis::serve() {
     const uint64_t now = host_.now_ns();
     if (stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by)) return;
     if (now - pinged_ns_ >= kPing && stop_by == 0) {
-      queue.push_back({Kind::kPing, {"PING"}});
       if (append(messages_.get(), {"PING"}) != REDIS_OK) return;
-      int written = 0;
-      while (written == 0)
-        if (redisBufferWrite(messages_.get(), &written) != REDIS_OK) {
-          why_ = messages_->errstr;
-          return;
-        }
+      queue.push_back({Kind::kBeat, {"EVALSHA", script_, "1", clock_key_, "beat", std::to_string(now)}});
       pinged_ns_ = now;
     }
-    if (!send(std::move(queue)) || late()) return;
-    pollfd fds[] = {{wake_, POLLIN, 0}, {commands_->fd, POLLIN, 0}, {messages_->fd, POLLIN, 0}};
+    if (!send(std::move(queue)) || !write(commands_.get()) || !write(messages_.get()) || late()) return;
+    const auto wanted = [](const Context& context) {
+      return static_cast<short>(sdslen(context->obuf) != 0 ? POLLIN | POLLOUT : POLLIN);
+    };
+    pollfd fds[] = {{wake_, POLLIN, 0}, {commands_->fd, wanted(commands_), 0}, {messages_->fd, wanted(messages_), 0}};
     ::poll(fds, 3, patience_ms());
     eventfd_t ignored = 0;
     if (fds[0].revents != 0) ::eventfd_read(wake_, &ignored);
-    if (fds[2].revents != 0 && !receive_told()) return;
-    if (fds[1].revents != 0 && !receive()) return;
+    if ((fds[2].revents & ~POLLOUT) != 0 && !receive_told()) return;
+    if ((fds[1].revents & ~POLLOUT) != 0 && !receive()) return;
   }
 }
 
@@ -265,10 +279,11 @@ int Redis::patience_ms() const {
 }
 
 bool Redis::send(std::vector<Command> commands) {
-  if (commands.empty()) return true;
   const uint64_t now = host_.now_ns();
+  size_t stored_bytes = 0;
   for (Command& command : commands) {
     const int appended = append(commands_.get(), command.words);
+    if (command.kind == Kind::kSet) stored_bytes += command.words.back().size();
     command.sent_ns = now;
     command.words.clear();
     sent_.push_back(std::move(command));
@@ -277,13 +292,17 @@ bool Redis::send(std::vector<Command> commands) {
       return false;
     }
   }
-  int written = 0;
-  while (written == 0)
-    if (redisBufferWrite(commands_.get(), &written) != REDIS_OK) {
-      why_ = commands_->errstr;
-      return false;
-    }
+  const std::lock_guard lock(mutex_);
+  queued_bytes_ -= stored_bytes;
   return true;
+}
+
+// As much as the socket takes.
+bool Redis::write(redisContext* context) {
+  int all = 0;
+  if (redisBufferWrite(context, &all) == REDIS_OK) return true;
+  why_ = context->errstr;
+  return false;
 }
 
 // Gets that have waited enough do without. True where the server has been silent for too long.
@@ -317,8 +336,10 @@ bool Redis::receive() {
       return false;
     }
     const bool error = reply->type == REDIS_REPLY_ERROR;
-    // A get may fail alone, on what is stored there. A change that is not told makes the rest untrue.
-    if (error && (sent_.front().kind == Kind::kChanged || text(reply.get()).starts_with("NOSCRIPT"))) {
+    // A get or set may fail alone, on what is stored there. Where a change cannot be told, by whomever, nothing is
+    // true.
+    const Kind kind = sent_.front().kind;
+    if (error && (kind == Kind::kChanged || kind == Kind::kBeat || text(reply.get()).starts_with("NOSCRIPT"))) {
       why_ = text(reply.get());
       return false;
     }
@@ -358,6 +379,7 @@ void Redis::fail(const std::string& why) {
     was_up = std::exchange(up_, false);
     stopping = stopping_;
     queue.swap(queue_);
+    queued_bytes_ = 0;
     for (const Command& command : queue) missed_ = missed_ || command.kind == Kind::kChanged;
     for (const Command& command : sent_) missed_ = missed_ || command.kind == Kind::kChanged;
   }

@@ -27,6 +27,7 @@ struct RedisSettings {
   RedisUrl url;
   uint32_t timeout_ms = 50;  // of one get
   std::string prefix;        // of all keys and of the channel
+  std::string version;       // of the program: another one may answer otherwise
 };
 
 // What it found: `clock` is 0 where Redis did not say, `data` empty where nothing holds.
@@ -58,11 +59,13 @@ class Redis {
   void get(const std::string& key, Done done);  // once, on its thread or at once on the caller's
   void set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms, std::string data);
   void changed(const std::string& slots, const std::string& message);
+  // Of a change nobody can be told: everything is untrue once others are reached.
+  void missed();
 
  private:
-  enum class Kind : uint8_t { kGet, kSet, kChanged, kPing };
+  enum class Kind : uint8_t { kGet, kSet, kChanged, kBeat };
   struct Command {
-    Kind kind = Kind::kPing;
+    Kind kind = Kind::kBeat;
     std::vector<std::string> words = {};
     Done done = {};  // empty once it was called
     uint64_t sent_ns = 0;
@@ -78,7 +81,9 @@ class Redis {
   Context open(std::string* wrong) const;
   std::string hello(redisContext* commands);
   void serve();
+  bool beat();
   bool send(std::vector<Command> commands);
+  bool write(redisContext* context);
   bool receive();       // replies; false: the connection is of no use
   bool receive_told();  // messages
   bool late();
@@ -89,12 +94,13 @@ class Redis {
   const bulkhead::Host host_;
   const RedisSettings settings_;
   const Listener listener_;
-  const std::string clock_key_, channel_, script_;  // script_: its SHA-1
-  int wake_ = -1;                                   // eventfd
+  const std::string clock_key_, channel_, answers_, script_;  // script_: its SHA-1
+  int wake_ = -1;                                             // eventfd
   std::thread thread_;
 
   std::mutex mutex_;
   std::vector<Command> queue_;
+  size_t queued_bytes_ = 0;                              // of answers to be stored
   bool up_ = false, missed_ = false, stopping_ = false;  // missed_: somebody was not told of a change
 
   // Its thread's.

@@ -1,6 +1,7 @@
 // The database plugin: SOCI sessions behind the service bh.sql.
 #include <strings.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -17,10 +18,26 @@ namespace database {
 
 namespace {
 
+// One of the databases that are named, at `pointer` of the configuration.
+SessionSettings read_session(const bulkhead::Json& config, const std::string& pointer) {
+  SessionSettings session;
+  const auto url = config.at(bulkhead::Json::json_pointer(pointer)).get<std::string>();
+  if (const std::string wrong = parse_url(url, &session.url); !wrong.empty())
+    throw bulkhead::Failure(BH_E_CONFIG, pointer + ": " + wrong);
+  session.statement_timeout_ms = config.at("statement_timeout_ms");
+  session.connect_timeout_s = config.at("connect_timeout_s");
+  session.application_name = config.at("service");
+  if (std::string& password = session.url.password; !password.empty()) {
+    session.passfile = std::make_shared<Passfile>(password);
+    ::explicit_bzero(password.data(), password.size());
+    password.clear();
+  }
+  return session;
+}
+
 PoolSettings read_settings(const bulkhead::Json& config) {
   PoolSettings settings;
-  if (const std::string wrong = parse_url(config.at("url").get<std::string>(), &settings.session.url); !wrong.empty())
-    throw bulkhead::Failure(BH_E_CONFIG, wrong);
+  settings.session = read_session(config, "/url");
   const bool sqlite = settings.session.url.dialect == Dialect::kSqlite;
   const bulkhead::Json& pool = config.at("pool");
   const size_t usual_min = sqlite ? 2 : 10, usual_max = sqlite ? 4 : 20;
@@ -31,15 +48,20 @@ PoolSettings read_settings(const bulkhead::Json& config) {
   settings.queue = config.at("queue");
   settings.batch = config.at("batch");
   settings.wait_timeout_ms = config.at("wait_timeout_ms");
-  settings.session.statement_timeout_ms = config.at("statement_timeout_ms");
-  settings.session.connect_timeout_s = config.at("connect_timeout_s");
   settings.service = config.at("service");
-  settings.session.application_name = settings.service;
-  if (std::string& password = settings.session.url.password; !password.empty()) {
-    settings.session.passfile = std::make_shared<Passfile>(password);
-    ::explicit_bzero(password.data(), password.size());
-    password.clear();
+  settings.replica_lag_ms = config.at("replica_lag_ms");
+  if (!config.at("direct_url").get_ref<const std::string&>().empty()) {
+    settings.direct = read_session(config, "/direct_url");
+    settings.session.pooled = true;
   }
+  for (size_t i = 0; i < config.at("replicas").size(); ++i) {
+    settings.replicas.push_back(read_session(config, "/replicas/" + std::to_string(i)));
+    settings.replicas.back().pooled = settings.session.pooled;
+  }
+  const auto elsewhere = [](const SessionSettings& session) { return session.url.dialect == Dialect::kSqlite; };
+  if ((sqlite && (settings.direct || !settings.replicas.empty())) || (settings.direct && elsewhere(*settings.direct)) ||
+      std::any_of(settings.replicas.begin(), settings.replicas.end(), elsewhere))
+    throw bulkhead::Failure(BH_E_CONFIG, "/direct_url and /replicas are of PostgreSQL, and so is /url then");
   return settings;
 }
 
@@ -51,7 +73,9 @@ constexpr bh_command_info kCommandList[] = {
 class Database : public bulkhead::Plugin {
  public:
   Database(bulkhead::Host h, const bulkhead::Json& config)
-      : Plugin(h), pool_(h, read_settings(config)), listener_(h, pool_.settings().session) {
+      : Plugin(h),
+        pool_(h, read_settings(config)),
+        listener_(h, pool_.settings().direct ? *pool_.settings().direct : pool_.settings().session) {
     api_.size = sizeof api_;
     api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
     api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) {
@@ -74,6 +98,7 @@ class Database : public bulkhead::Plugin {
       });
     };
     api_.execute = execute;
+    api_.replica_lag_ms = pool_.replica_lag_ms();
     h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);
   }
 

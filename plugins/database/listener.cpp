@@ -36,12 +36,13 @@ bh_status Listener::add(const bh_sql_listener& listener, bh_error* err) {
     return bulkhead::set_error(err, BH_E_INVALID, "a channel's name is of lower-case letters, digits and _");
   const std::lock_guard lock(mutex_);
   if (stopping_) return bulkhead::set_error(err, BH_E_UNAVAILABLE, "the host is stopping");
-  channels_.push_back({std::string(name), listener});
   if (!thread_.joinable()) {
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_ < 0) return bulkhead::set_error(err, BH_E_UNAVAILABLE, "no descriptor is left for listening");
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "bh-listen");
   }
+  channels_.push_back({std::string(name), listener});
   again_ = true;  // with this channel too
   ::eventfd_write(wake_, 1);
   return BH_OK;
@@ -89,10 +90,8 @@ std::string Listener::serve() {
     return text;
   };
   if (PQstatus(connection.get()) != CONNECTION_OK) return wrong();
-  for (const Channel& channel : channels) {
-    const Result result(PQexec(connection.get(), ("listen " + channel.name).c_str()), PQclear);
-    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return wrong();
-  }
+  for (const Channel& channel : channels)
+    if (!ask(connection.get(), "listen " + channel.name)) return stopping_ || again_ ? std::string() : wrong();
   const auto tell = [&](int32_t on) {
     for (const Channel& channel : channels) channel.listener.listening(channel.listener.arg, on);
   };
@@ -102,7 +101,7 @@ std::string Listener::serve() {
     pollfd fds[] = {{PQsocket(connection.get()), POLLIN, 0}, {wake_, POLLIN, 0}};
     // Silence may be a connection that is not there any more: then the server is asked.
     const bool quiet = ::poll(fds, 2, kCheckMs) == 0;
-    good = quiet ? check(connection.get()) : PQconsumeInput(connection.get()) == 1;
+    good = quiet ? ask(connection.get(), "select 1") : PQconsumeInput(connection.get()) == 1;
     while (PGnotify* raw = PQnotifies(connection.get())) {
       const std::unique_ptr<PGnotify, decltype(&PQfreemem)> notify(raw, PQfreemem);
       for (const Channel& channel : channels)
@@ -111,18 +110,23 @@ std::string Listener::serve() {
     }
   }
   tell(0);
-  return good ? std::string() : "the connection is lost: " + wrong();
+  return good || stopping_ || again_ ? std::string() : "the connection is lost: " + wrong();
 }
 
-bool Listener::check(PGconn* connection) const {
-  if (PQsendQuery(connection, "select 1") != 1) return false;
-  while (PQisBusy(connection) == 1) {
-    pollfd fds[] = {{PQsocket(connection), POLLIN, 0}, {wake_, POLLIN, 0}};
-    if (::poll(fds, 2, kSilenceMs) <= 0 || fds[1].revents != 0) return false;
-    if (PQconsumeInput(connection) != 1) return false;
+// False where it fails, takes too long, or there is something else to do.
+bool Listener::ask(PGconn* connection, const std::string& sql) const {
+  if (PQsendQuery(connection, sql.c_str()) != 1) return false;
+  bool good = true;
+  while (true) {
+    while (PQisBusy(connection) == 1) {
+      pollfd fds[] = {{PQsocket(connection), POLLIN, 0}, {wake_, POLLIN, 0}};
+      if (::poll(fds, 2, kSilenceMs) <= 0 || fds[1].revents != 0 || PQconsumeInput(connection) != 1) return false;
+    }
+    const Result result(PQgetResult(connection), PQclear);
+    if (!result) return good;
+    const ExecStatusType status = PQresultStatus(result.get());
+    good = good && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK);
   }
-  while (PGresult* result = PQgetResult(connection)) PQclear(result);
-  return PQstatus(connection) == CONNECTION_OK;
 }
 
 }  // namespace database

@@ -36,7 +36,7 @@ class Listener {
   void run();
   // Until the connection breaks, and why; or "".
   std::string serve();
-  bool check(pg_conn* connection) const;
+  bool ask(pg_conn* connection, const std::string& sql) const;
   void wait(int ms) const;
 
   const bulkhead::Host host_;

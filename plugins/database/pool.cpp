@@ -23,10 +23,19 @@ Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
       settings_(std::move(settings)),
       busy_enough_(std::max<size_t>(2, std::thread::hardware_concurrency())) {
   const bool sqlite = settings_.session.url.dialect == Dialect::kSqlite;
-  lanes_ = std::vector<Lane>(sqlite ? 2 : 1);
-  lanes_[0].min = lanes_[0].max = 1;
-  lanes_.back().min = settings_.min;
-  lanes_.back().max = settings_.max;
+  lanes_ = std::vector<Lane>(sqlite ? 2 : 1 + settings_.replicas.size());
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = lanes_[i];
+    lane.session = &settings_.session;
+    lane.min = sqlite && i == 0 ? 1 : settings_.min;
+    lane.max = sqlite && i == 0 ? 1 : settings_.max;
+    if (sqlite || i == 0) continue;
+    lane.replica = i - 1;
+    lane.session = &settings_.replicas[i - 1];
+  }
+  if (!settings_.replicas.empty())
+    replicas_ = std::make_unique<Replicas>(host_, settings_.direct ? *settings_.direct : settings_.session,
+                                           settings_.replicas, settings_.replica_lag_ms);
 
   static constexpr std::array<double, 4> kBuckets = {.001, .01, .1, 1};
   static constexpr std::array<std::string_view, 1> kService = {"service"}, kType = {"query_type"};
@@ -54,9 +63,11 @@ void Pool::start() {
   host_.health(BH_STARTING, why_down_);
   for (Lane& lane : lanes_)
     for (size_t i = 0; i < lane.min; ++i) spawn(lane);
+  if (replicas_) replicas_->start();
 }
 
 void Pool::quiesce() {
+  if (replicas_) replicas_->stop();
   {
     const std::lock_guard lock(mutex_);
     draining_ = true;
@@ -127,7 +138,7 @@ void Pool::spawn(Lane& lane) {
     it->thread.join();
     it = lane.workers.erase(it);
   }
-  Worker& worker = lane.workers.emplace_back(settings_.session);
+  Worker& worker = lane.workers.emplace_back(lane, *lane.session);
   try {
     worker.thread = std::thread([this, &lane, &worker] { work(lane, worker); });
   } catch (const std::system_error& error) {  // no more threads: those there are do the work
@@ -149,14 +160,15 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
     const Outcome outcome = worker.session.connect();
     lock.lock();
     if (outcome.status == BH_OK) {
-      ++connected_;
+      count_connected(lane, 1);
       ++lane.awake;
-      tell_health();
       return true;
     }
-    why_down_ = outcome.message;
-    tell_health();
-    if (connected_ != 0 && lane.running > lane.min) {  // the server takes no more sessions
+    if (lane.replica == kNone) {
+      why_down_ = outcome.message;
+      tell_health();
+    }
+    if (lane.connected != 0 && lane.running > lane.min) {  // the server takes no more sessions
       leave(lane, worker);
       break;
     }
@@ -226,13 +238,18 @@ void Pool::work(Lane& lane, Worker& worker) {
     }
   }
   --lane.awake;
-  if (worker.session.connected()) --connected_;
+  if (worker.session.connected()) count_connected(lane, -1);
   lock.unlock();
   worker.session.disconnect();
   lock.lock();
-  tell_health();
   if (!worker.leaves) --lane.running;
   worker.finished = true;
+}
+
+void Pool::count_connected(Lane& lane, int change) {
+  lane.connected += static_cast<size_t>(change);
+  if (lane.replica == kNone) connected_ += static_cast<size_t>(change);
+  tell_health();
 }
 
 // The connection broke. `mutex_` is not held.
@@ -241,10 +258,10 @@ void Pool::lost(Worker& worker, const std::string& why) {
   bool all = false;
   {
     const std::lock_guard lock(mutex_);
-    --connected_;
-    why_down_ = why;
-    all = connected_ == 0;
-    tell_health();
+    if (worker.lane.replica == kNone) why_down_ = why;
+    count_connected(worker.lane, -1);
+    all = worker.lane.replica == kNone && connected_ == 0;
+    if (worker.lane.replica != kNone && worker.lane.connected == 0) move_to_primary(worker.lane);
   }
   if (all) refuse_waiting(why);
 }
@@ -259,17 +276,19 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
     const Migrations::Set set = migrations_.sets()[i];
     ++busy_;
     lock.unlock();
-    const Outcome outcome = Migrations::apply(worker.session, settings_.session.url.dialect, set);
+    const Outcome outcome = migrate_with(worker.session, set);
     lock.lock();
     if (--busy_ == 0) quiet_.notify_all();
     // Lost, or another host holds the lock for longer than a statement may wait: again, later.
     if (outcome.lost || outcome.status == BH_E_TIMEOUT || outcome.status == BH_E_UNAVAILABLE) {
       why_down_ = outcome.message;
       if (outcome.lost) {
-        lock.unlock();
-        worker.session.disconnect();
-        lock.lock();
-        --connected_;
+        if (!settings_.direct) {
+          lock.unlock();
+          worker.session.disconnect();
+          lock.lock();
+          count_connected(worker.lane, -1);
+        }
       } else {
         worker.wake.wait_for(lock, kFirstRetry, [this] { return stopping_; });
       }
@@ -296,6 +315,13 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
     migrated_.notify_all();
   }
   migrating_ = false;
+}
+
+Outcome Pool::migrate_with(Session& session, const Migrations::Set& set) const {
+  if (!settings_.direct) return Migrations::apply(session, settings_.session.url.dialect, set);
+  Session direct(*settings_.direct);
+  const Outcome connected = direct.connect();
+  return connected.status == BH_OK ? Migrations::apply(direct, Dialect::kPostgresql, set) : connected;
 }
 
 void Pool::tell_health() {

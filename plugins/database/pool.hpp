@@ -1,7 +1,7 @@
 // Pool: sessions with a thread each, and the work that waits for them.
 //
-// PostgreSQL has one lane with min..max sessions: more come when work waits, those
-// above min go when idle. No more of them work at a time than the cores can feed, unless a
+// PostgreSQL has a lane with min..max sessions for the primary, and one for each replica: more come when work waits,
+// those above min go when idle. No more of them work at a time than the cores can feed, unless a
 // job waits for kOverdue: a thread switched to for every query costs more than the query. SQLite has a lane with the
 // one writer, and one with readers, which WAL lets run beside it.
 #pragma once
@@ -13,6 +13,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,12 +23,16 @@
 #include "bulkhead/services/sql.h"
 #include "lookup.hpp"
 #include "migrations.hpp"
+#include "replicas.hpp"
 #include "session.hpp"
 
 namespace database {
 
 struct PoolSettings {
   SessionSettings session;
+  std::optional<SessionSettings> direct;  // past a pooler, for migrations and LISTEN
+  std::vector<SessionSettings> replicas;
+  uint32_t replica_lag_ms = 1000;
   size_t min = 10, max = 20;
   size_t queue = 1024;                // work that may wait
   size_t batch = 64;                  // lookups in one query, writes in one transaction
@@ -58,8 +63,10 @@ class Pool {
   std::string wait_migrated(uint32_t timeout_ms);
   const Migrations& migrations() const { return migrations_; }
   const PoolSettings& settings() const { return settings_; }
+  uint64_t replica_lag_ms() const { return replicas_ ? settings_.replica_lag_ms : 0; }
 
  private:
+  static constexpr size_t kNone = SIZE_MAX;
   struct Job {
     std::string sql;
     std::vector<bh_value> values;
@@ -69,16 +76,20 @@ class Pool {
     bh_sql_transaction transaction{};
     std::unique_ptr<LookupBatch> lookups;  // or null
     bool is_transaction = false;
+    uint32_t writer = 0;  // see Replicas
     uint64_t deadline_ns = 0, queued_ns = 0;
 
     // It never ran, or all of it ended alike.
     void done(const Outcome& outcome) const;
     size_t size() const { return lookups ? lookups->size() : 1; }
     bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
+    bool changes() const { return is_transaction ? (transaction.flags & BH_SQL_READ) == 0 : writes(); }
     size_t bytes() const;
   };
+  struct Lane;
   struct Worker {
-    explicit Worker(const SessionSettings& settings) : session(settings) {}
+    Worker(Lane& its_lane, const SessionSettings& settings) : lane(its_lane), session(settings) {}
+    Lane& lane;
     Session session;
     std::condition_variable wake;
     std::thread thread;
@@ -86,7 +97,9 @@ class Pool {
     bool leaves = false;  // no longer counted in Lane::running
   };
   struct Lane {
-    size_t min = 0, max = 0, connecting = 0;
+    const SessionSettings* session = nullptr;
+    size_t replica = kNone;  // which one, or the primary or SQLite
+    size_t min = 0, max = 0, connecting = 0, connected = 0;
     std::deque<std::unique_ptr<Job>> waiting;
     size_t waiting_size = 0;    // lookups counted one by one
     std::vector<Job*> open;     // of those that wait, batches that are not full
@@ -99,12 +112,19 @@ class Pool {
 
   // Why no work is taken, or BH_OK. `mutex_` is held.
   bh_status admit(Lane& lane, bh_error* err);
-  bh_status push(Lane& lane, std::unique_ptr<Job> job, bh_error* err);
+  bh_status push(bool read, std::unique_ptr<Job> job, bh_error* err);
   // Whether the job may share a transaction with others.
   bool together(const Job& job) const;
   // The oldest job; where it is a write, those that wait behind it too, up to a batch.
   std::vector<std::unique_ptr<Job>> take(Lane& lane);
-  Lane& lane_for(bool read) { return read && lanes_.size() > 1 ? lanes_[1] : lanes_[0]; }
+  // For a read on behalf of the exchange, or a write. `mutex_` is held.
+  Lane& lane_for(bool read, uint32_t writer);
+  uint32_t writer_of(bh_exchange* ex) const;
+  bool serves(const Lane& lane) const;
+  // Of the work that waits for a replica that is gone.
+  void move_to_primary(Lane& lane);
+  void count_connected(Lane& lane, int change);
+  void finish(const Job& job, const Outcome& outcome);
   void wake(Lane& lane);
   void dispatch(Lane& lane);
   bool overdue(const Lane& lane) const;
@@ -114,8 +134,10 @@ class Pool {
   void leave(Lane& lane, Worker& worker);
   void lost(Worker& worker, const std::string& why);
   void run(Worker& worker, std::unique_ptr<Job> job);
+  void ask_primary(std::unique_ptr<Job> job);
   void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
   Outcome run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began);
+  Outcome migrate_with(Session& session, const Migrations::Set& set) const;
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
   void refuse_waiting(const std::string& why);
   void tell_health();
@@ -128,9 +150,10 @@ class Pool {
   std::condition_variable migrated_, quiet_;
   std::vector<Lane> lanes_;
   Migrations migrations_;
-  size_t connected_ = 0, busy_ = 0;
+  size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", reported_;
+  std::unique_ptr<Replicas> replicas_;
   uint32_t size_series_ = 0, available_series_ = 0;
   uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup
   uint32_t batch_series_[2] = {};    // lookups, writes

@@ -26,6 +26,48 @@ void Pool::Job::done(const Outcome& outcome) const {
     query.done(query.arg, &result);
 }
 
+uint32_t Pool::writer_of(bh_exchange* ex) const {
+  if (!replicas_ || ex == nullptr) return 0;
+  bh_str subject{};
+  return host_.raw()->ex_get(host_.raw(), ex, to_str("identity.subject"), &subject) == BH_OK
+             ? Replicas::writer(to_view(subject))
+             : 0;
+}
+
+bool Pool::serves(const Lane& lane) const {
+  return lane.replica == kNone || (lane.connected != 0 && replicas_->fresh(lane.replica, host_.now_ns()));
+}
+
+Pool::Lane& Pool::lane_for(bool read, uint32_t writer) {
+  if (!read || lanes_.size() == 1) return lanes_[0];
+  if (!replicas_) return lanes_[1];
+  if (replicas_->reads_primary(writer, host_.now_ns())) return lanes_[0];
+  Lane* best = nullptr;
+  for (size_t i = 1; i < lanes_.size(); ++i) {
+    Lane& lane = lanes_[i];
+    if (serves(lane) && (best == nullptr || lane.waiting_size + lane.awake < best->waiting_size + best->awake))
+      best = &lane;
+  }
+  return best != nullptr ? *best : lanes_[0];
+}
+
+void Pool::move_to_primary(Lane& lane) {
+  Lane& primary = lanes_[0];
+  primary.waiting_size += std::exchange(lane.waiting_size, 0);
+  lane.open.clear();
+  for (auto& job : std::exchange(lane.waiting, {})) {
+    primary.waiting.push_back(std::move(job));
+    dispatch(primary);
+  }
+}
+
+// Every answer to a job. What a write may have changed is in no replica yet.
+void Pool::finish(const Job& job, const Outcome& outcome) {
+  const bh_exchange* caller = job.is_transaction ? job.transaction.ex : job.query.ex;
+  if (replicas_ && job.changes() && caller != nullptr) replicas_->wrote(job.writer, host_.now_ns());
+  job.done(outcome);
+}
+
 bh_status Pool::admit(Lane& lane, bh_error* err) {
   if (draining_ || stopping_ || !started_)
     return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
@@ -38,10 +80,11 @@ bh_status Pool::admit(Lane& lane, bh_error* err) {
   return BH_OK;
 }
 
-bh_status Pool::push(Lane& lane, std::unique_ptr<Job> job, bh_error* err) {
+bh_status Pool::push(bool read, std::unique_ptr<Job> job, bh_error* err) {
   job->queued_ns = host_.now_ns();
   if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
   const std::lock_guard lock(mutex_);
+  Lane& lane = lane_for(read, job->writer);
   if (const bh_status status = admit(lane, err); status != BH_OK) return status;
   lane.waiting.push_back(std::move(job));
   ++lane.waiting_size;
@@ -54,8 +97,9 @@ bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
   bh_sql_lookup mine = lookup;
   const uint64_t now = host_.now_ns();
   if (mine.deadline_ns == 0) mine.deadline_ns = now + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
-  Lane& lane = lane_for(true);
+  const uint32_t writer = writer_of(mine.ex);
   const std::lock_guard lock(mutex_);
+  Lane& lane = lane_for(true, writer);
   if (const bh_status status = admit(lane, err); status != BH_OK) return status;
   ++lane.waiting_size;
   for (Job* job : lane.open) {
@@ -123,7 +167,8 @@ bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
   job->query.sql = to_str(job->sql);
   job->query.values = job->values.data();
   job->query.columns = job->columns.data();
-  return push(lane_for((query.flags & BH_SQL_READ) != 0), std::move(job), err);
+  job->writer = writer_of(query.ex);
+  return push((query.flags & BH_SQL_READ) != 0, std::move(job), err);
 }
 
 bh_status Pool::transact(const bh_sql_transaction& transaction, bh_error* err) {
@@ -133,7 +178,9 @@ bh_status Pool::transact(const bh_sql_transaction& transaction, bh_error* err) {
   job->is_transaction = true;
   job->transaction = transaction;
   job->deadline_ns = transaction.deadline_ns;
-  return push(lane_for((transaction.flags & BH_SQL_READ) != 0), std::move(job), err);
+  job->writer = writer_of(transaction.ex);
+  // What has begun is not begun again elsewhere: not on a replica, which may go.
+  return push(!replicas_ && (transaction.flags & BH_SQL_READ) != 0, std::move(job), err);
 }
 
 bh_status Pool::migrate(const bh_sql_migrations& migrations, bh_error* err) {
@@ -163,7 +210,7 @@ void Pool::refuse_waiting(const std::string& why) {
         for (auto& job : take(lane)) refused.push_back(std::move(job));
     }
   }
-  for (const auto& job : refused) job->done(unavailable(why));
+  for (const auto& job : refused) finish(*job, unavailable(why));
 }
 
 Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began) {
@@ -184,13 +231,25 @@ Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transa
   return outcome;
 }
 
+void Pool::ask_primary(std::unique_ptr<Job> job) {
+  std::unique_lock lock(mutex_);
+  Lane& primary = lanes_[0];
+  if (draining_ || stopping_ || connected_ == 0) {
+    lock.unlock();
+    return finish(*job, unavailable("neither a replica nor the primary answers"));
+  }
+  primary.waiting_size += job->size();
+  primary.waiting.push_front(std::move(job));
+  dispatch(primary);
+}
+
 void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   const uint64_t begin = host_.now_ns();
   if (job->lookups) {
     job->lookups->expire(begin);
     if (job->lookups->size() == 0) return;
   }
-  if (begin > job->deadline_ns) return job->done(unavailable("waited too long for a session"));
+  if (begin > job->deadline_ns) return finish(*job, unavailable("waited too long for a session"));
   bool began = false;
   auto once = [&] {
     return job->lookups          ? job->lookups->run(worker.session)
@@ -198,6 +257,13 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
                                  : worker.session.execute(job->query);
   };
   Outcome outcome = once();
+  if (outcome.status != BH_OK && worker.lane.replica != kNone && outcome.status != BH_E_TIMEOUT &&
+      (job->lookups ? job->lookups->untouched() : outcome.rows == 0)) {
+    // Whatever ails the replica (it is gone, cancels what conflicts with its recovery, lacks a table): the primary
+    // knows.
+    if (outcome.lost) lost(worker, outcome.message);
+    return ask_primary(std::move(job));
+  }
   if (outcome.lost) {
     lost(worker, outcome.message);
     bool stopping = false;
@@ -213,8 +279,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
     if (again && worker.session.connect().status == BH_OK) {
       {
         const std::lock_guard lock(mutex_);
-        ++connected_;
-        tell_health();
+        count_connected(worker.lane, 1);
       }
       outcome = once();
       if (outcome.lost) lost(worker, outcome.message);
@@ -230,7 +295,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
                                  {"sql", job->lookups          ? std::string(job->lookups->sql())
                                          : job->is_transaction ? "transaction"
                                                                : job->sql}});
-  if (!job->lookups) return job->done(outcome);
+  if (!job->lookups) return finish(*job, outcome);
   host_.record(batch_series_[0], static_cast<double>(job->lookups->size()), job->lookups->exchange());
   job->lookups->finish();
 }
@@ -241,7 +306,7 @@ void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& j
   std::vector<const bh_sql_query*> queries;
   for (const auto& job : jobs) {
     if (begin > job->deadline_ns) {
-      job->done(unavailable("waited too long for a session"));
+      finish(*job, unavailable("waited too long for a session"));
       continue;
     }
     begun.push_back(job.get());
@@ -258,7 +323,7 @@ void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& j
     if (outcomes[i].status == BH_E_INTERNAL)
       host_.error("query failed",
                   {{"sqlstate", outcomes[i].sqlstate}, {"reason", outcomes[i].message}, {"sql", begun[i]->sql}});
-    begun[i]->done(outcomes[i]);
+    finish(*begun[i], outcomes[i]);
   }
 }
 

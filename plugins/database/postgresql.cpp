@@ -3,6 +3,7 @@
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <limits>
@@ -122,8 +123,8 @@ const std::string& PgStatements::prepare(PGconn* connection, std::string_view sq
     recent_.splice(recent_.begin(), recent_, it->second.place);
     return it->second.name;
   }
-  const std::string name = "bh_" + std::to_string(++count_);
-  checked(connection, PQprepare(connection, name.c_str(), positional(sql).c_str(), 0, nullptr));
+  const std::string name = pooled() ? positional(sql) : "bh_" + std::to_string(++count_);
+  if (!pooled()) checked(connection, PQprepare(connection, name.c_str(), positional(sql).c_str(), 0, nullptr));
   if (cached_.size() >= kMaxStatements) forget(std::string(recent_.back()));
   recent_.emplace_front(sql);
   return cached_.emplace(sql, Entry{name, recent_.begin()}).first->second.name;
@@ -132,7 +133,7 @@ const std::string& PgStatements::prepare(PGconn* connection, std::string_view sq
 void PgStatements::forget(std::string_view sql) {
   const auto it = cached_.find(sql);
   if (it == cached_.end()) return;
-  forgotten_.push_back(std::move(it->second.name));
+  if (!pooled()) forgotten_.push_back(std::move(it->second.name));
   recent_.erase(it->second.place);
   cached_.erase(it);
 }
@@ -182,12 +183,27 @@ void PgStatements::bind(const bh_sql_query& query) {
   for (const size_t offset : offsets_) values_.push_back(offset == kNull ? nullptr : buffer_.data() + offset);
 }
 
+bool PgStatements::send(PGconn* connection, const std::string& name, const bh_sql_query& query) {
+  bind(query);
+  const int count = static_cast<int>(values_.size());
+  return (pooled() ? PQsendQueryParams(connection, name.c_str(), count, nullptr, values_.data(), nullptr, nullptr, 0)
+                   : PQsendQueryPrepared(connection, name.c_str(), count, values_.data(), nullptr, nullptr, 0)) == 1;
+}
+
 void PgStatements::execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome) {
+  if (pooled() && PQtransactionStatus(connection) == PQTRANS_IDLE) {
+    const bh_sql_query* const one = &query;
+    if (const auto refusal = execute_together(connection, {&one, 1}, {outcome, 1}))
+      throw soci::postgresql_soci_error(refusal->message, refusal->sqlstate.c_str());
+    return;
+  }
   drop_forgotten(connection);
   const std::string& name = prepare(connection, to_view(query.sql));
   bind(query);
-  const Result result = checked(connection, PQexecPrepared(connection, name.c_str(), static_cast<int>(values_.size()),
-                                                           values_.data(), nullptr, nullptr, 0));
+  const int count = static_cast<int>(values_.size());
+  const Result result = checked(
+      connection, pooled() ? PQexecParams(connection, name.c_str(), count, nullptr, values_.data(), nullptr, nullptr, 0)
+                           : PQexecPrepared(connection, name.c_str(), count, values_.data(), nullptr, nullptr, 0));
   give_rows(result.get(), query, outcome);
 }
 
@@ -216,14 +232,16 @@ std::optional<PgStatements::Refusal> PgStatements::execute_together(PGconn* conn
 
   const auto broken = [&] { return soci::postgresql_soci_error(PQerrorMessage(connection), "08000"); };
   if (PQenterPipelineMode(connection) != 1) throw broken();
-  for (size_t i = 0; i < queries.size(); ++i) {
-    bind(*queries[i]);
-    if (PQsendQueryPrepared(connection, names[i].c_str(), static_cast<int>(values_.size()), values_.data(), nullptr,
-                            nullptr, 0) != 1)
-      throw broken();
-  }
+  const std::string timeout = std::to_string(pooled_timeout_ms_);
+  const char* const timeout_value = timeout.c_str();
+  if (pooled() && PQsendQueryParams(connection, "select set_config('statement_timeout', $1, true)", 1, nullptr,
+                                    &timeout_value, nullptr, nullptr, 0) != 1)
+    throw broken();
+  for (size_t i = 0; i < queries.size(); ++i)
+    if (!send(connection, names[i], *queries[i])) throw broken();
   if (PQpipelineSync(connection) != 1) throw broken();
 
+  const size_t before = pooled() ? 1 : 0;  // results of what is sent along
   std::vector<Result> results;
   std::optional<Refusal> refusal;
   for (bool synced = false; !synced;) {
@@ -246,17 +264,17 @@ std::optional<PgStatements::Refusal> PgStatements::execute_together(PGconn* conn
         const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
         const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
         if (state == nullptr) throw broken();
-        refusal = Refusal{results.size(), state, message != nullptr ? message : ""};
+        refusal = Refusal{results.size() - std::min(before, results.size()), state, message != nullptr ? message : ""};
         break;
       }
     }
   }
   if (PQexitPipelineMode(connection) != 1) throw broken();
   if (refusal) return refusal;
-  if (results.size() != queries.size()) throw broken();
+  if (results.size() != queries.size() + before) throw broken();
   for (size_t i = 0; i < queries.size(); ++i) {
     try {
-      give_rows(results[i].get(), *queries[i], &outcomes[i]);
+      give_rows(results[i + before].get(), *queries[i], &outcomes[i]);
     } catch (const std::exception& error) {  // committed all the same
       outcomes[i] = {BH_E_INTERNAL, false, 0, 0, "", error.what()};
     }

@@ -1,5 +1,8 @@
 // Statements on PostgreSQL, straight through libpq: prepared once a connection, parameters and results in the text
 // format, rows read where the driver has them.
+//
+// Behind a pooler in transaction mode no statement is prepared, for it would be on another server connection the next
+// time; and each one outside a transaction brings its timeout along, in one transaction and one round trip.
 #pragma once
 
 #include <libpq-fe.h>
@@ -29,6 +32,9 @@ std::string positional(std::string_view sql);
 // Of one connection, used by its thread. Calls throw soci::postgresql_soci_error.
 class PgStatements {
  public:
+  // `pooled_timeout_ms`: 0, or the statement timeout behind a pooler.
+  explicit PgStatements(uint32_t pooled_timeout_ms = 0) : pooled_timeout_ms_(pooled_timeout_ms) {}
+
   // Rows go to query.row; fills rows, affected and what row() asked for.
   void execute(PGconn* connection, const bh_sql_query& query, Outcome* outcome);
   // The server refused a statement, or the commit, where `index` is the number of queries.
@@ -48,7 +54,7 @@ class PgStatements {
  private:
   static constexpr size_t kMaxStatements = 200;
   struct Entry {
-    std::string name;
+    std::string name;  // or the text itself, where nothing is prepared
     std::list<std::string>::iterator place;
   };
   struct Hash {
@@ -56,11 +62,14 @@ class PgStatements {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
+  bool pooled() const { return pooled_timeout_ms_ != 0; }
   const std::string& prepare(PGconn* connection, std::string_view sql);
+  bool send(PGconn* connection, const std::string& name, const bh_sql_query& query);
   void bind(const bh_sql_query& query);
   void give_rows(const PGresult* result, const bh_sql_query& query, Outcome* outcome);
   void drop_forgotten(PGconn* connection);
 
+  const uint32_t pooled_timeout_ms_;
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> cached_;
   std::list<std::string> recent_;
   std::vector<std::string> forgotten_;  // names; a failed transaction takes no DEALLOCATE, so they wait

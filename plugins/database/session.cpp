@@ -20,6 +20,7 @@
 #include "bulkhead/plugin.hpp"
 #include "postgresql.hpp"
 #include "result.hpp"
+#include "sqlite.hpp"
 
 namespace database {
 
@@ -47,6 +48,7 @@ bh_status classify(std::string_view sqlstate) {
   if (sqlstate == "57014") return BH_E_TIMEOUT;
   if (kind == "23" || kind == "40") return BH_E_CONFLICT;
   if (kind == "22") return BH_E_INVALID;
+  if (sqlstate == "53100") return BH_E_FULL;
   if (kind == "53" || sqlstate == "25006" || sqlstate == "55P03") return BH_E_UNAVAILABLE;
   return BH_E_INTERNAL;
 }
@@ -55,11 +57,12 @@ bh_status classify_sqlite(int result) {
   switch (result & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
       return BH_E_UNAVAILABLE;
+    case SQLITE_FULL:
+      return BH_E_FULL;
     case SQLITE_CONSTRAINT:
       return BH_E_CONFLICT;
     case SQLITE_INTERRUPT:
@@ -72,111 +75,12 @@ bh_status classify_sqlite(int result) {
   }
 }
 
-// A prepared statement on SQLite with the variables it is bound to; their addresses never change.
-struct Prepared {
-  struct Parameter {
-    int32_t kind = BH_NULL;
-    long long integer = 0;
-    double real = 0;
-    std::string text;
-    soci::indicator indicator = soci::i_ok;
-  };
-  struct Column {
-    int32_t kind = BH_TEXT;
-    long long integer = 0;
-    int boolean = 0;
-    double real = 0;
-    std::string text;
-    soci::indicator indicator = soci::i_ok;
-  };
-  Prepared(soci::session& session, const bh_sql_query& query)
-      : parameters(query.value_count), columns(query.column_count), statement(session) {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      Parameter& p = parameters[i];
-      p.kind = query.values[i].kind;
-      switch (p.kind) {
-        case BH_INT:
-        case BH_BOOL:
-          statement.exchange(soci::use(p.integer, p.indicator));
-          break;
-        case BH_REAL:
-          statement.exchange(soci::use(p.real, p.indicator));
-          break;
-        default:
-          statement.exchange(soci::use(p.text, p.indicator));
-          break;
-      }
-    }
-    for (size_t i = 0; i < columns.size(); ++i) {
-      Column& c = columns[i];
-      c.kind = query.columns[i];
-      switch (c.kind) {
-        case BH_INT:
-          statement.exchange(soci::into(c.integer, c.indicator));
-          break;
-        case BH_BOOL:
-          statement.exchange(soci::into(c.boolean, c.indicator));
-          break;
-        case BH_REAL:
-          statement.exchange(soci::into(c.real, c.indicator));
-          break;
-        default:
-          statement.exchange(soci::into(c.text, c.indicator));
-          break;
-      }
-    }
-    statement.alloc();
-    statement.prepare(std::string(to_view(query.sql)));
-    statement.define_and_bind();
-  }
-  void set(const bh_sql_query& query) {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      Parameter& p = parameters[i];
-      const bh_value& v = query.values[i];
-      p.indicator = v.kind == BH_NULL ? soci::i_null : soci::i_ok;
-      if (v.kind == BH_INT || v.kind == BH_BOOL)
-        p.integer = v.as.i;
-      else if (v.kind == BH_REAL)
-        p.real = v.as.r;
-      else if (v.kind != BH_NULL)
-        p.text.assign(v.as.s.ptr == nullptr ? "" : v.as.s.ptr, v.as.s.len);
-    }
-  }
-  void cells(std::vector<bh_value>* out) const {
-    out->resize(columns.size());
-    for (size_t i = 0; i < columns.size(); ++i) {
-      const Column& c = columns[i];
-      bh_value& v = (*out)[i];
-      v = {};
-      if (c.indicator == soci::i_null) continue;
-      v.kind = c.kind;
-      switch (c.kind) {
-        case BH_INT:
-          v.as.i = c.integer;
-          break;
-        case BH_BOOL:
-          v.as.i = c.boolean != 0 ? 1 : 0;
-          break;
-        case BH_REAL:
-          v.as.r = c.real;
-          break;
-        default:
-          v.as.s = bulkhead::to_str(c.text);
-          break;
-      }
-    }
-  }
-
-  std::vector<Parameter> parameters;
-  std::vector<Column> columns;
-  soci::statement statement;  // last: it goes before what it is bound to
-};
-
 }  // namespace
 
 class Session::Impl {
  public:
-  explicit Impl(const SessionSettings& settings) : settings_(settings) {}
+  explicit Impl(const SessionSettings& settings)
+      : settings_(settings), statements_(settings.pooled ? settings.statement_timeout_ms : 0) {}
   ~Impl() { disconnect(); }
 
   Outcome connect() {
@@ -192,8 +96,7 @@ class Session::Impl {
   void disconnect() {
     const std::lock_guard lock(connection_mutex_);
     statements_.clear();
-    cached_.clear();
-    recent_.clear();
+    sqlite_statements_.clear();
     session_.reset();
   }
 
@@ -338,28 +241,16 @@ class Session::Impl {
     }
     Outcome result = guarded([&](Outcome& outcome) {
       arm_deadline();
-      Prepared& prepared = prepare(query);
-      prepared.set(query);
-      bool row = prepared.statement.execute(true);
-      if (query.column_count != 0) {
-        bh_status wanted = BH_OK;
-        for (; row; row = prepared.statement.fetch()) {  // to the end, or SQLite keeps its read transaction
-          ++outcome.rows;
-          if (query.row == nullptr || wanted != BH_OK) continue;
-          prepared.cells(&cells_);
-          wanted = query.row(query.arg, cells_.data(), cells_.size());
-        }
-        outcome.status = wanted;
-      }
-      outcome.affected = prepared.statement.get_affected_rows();
+      sqlite_statements_.execute(*session_, query, &outcome);
     });
-    if (result.status != BH_OK && !result.lost) forget(key_);  // what failed half-way is not used again
+    if (result.status != BH_OK && !result.lost) sqlite_statements_.forget_last();
     return result;
   }
 
   // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
   // BEGIN.
   Outcome begin(bool read_only) {
+    if (settings_.pooled) return script("BEGIN; " + timeouts("local "));
     return script(settings_.url.dialect == Dialect::kSqlite && !read_only ? "BEGIN IMMEDIATE" : "BEGIN");
   }
 
@@ -421,9 +312,8 @@ class Session::Impl {
     }
     PQsetNoticeProcessor(
         postgresql()->conn_, [](void*, const char*) {}, nullptr);  // they would go to standard error
-    const std::string timeout = std::to_string(settings_.statement_timeout_ms);
-    const Outcome set = script("set statement_timeout = " + timeout + "; set idle_in_transaction_session_timeout = " +
-                               std::to_string(uint64_t{settings_.statement_timeout_ms} * 2));
+    if (settings_.pooled) return;
+    const Outcome set = script(timeouts(""));
     if (set.status == BH_OK) return;
     disconnect();
     throw soci::soci_error(set.message);
@@ -454,6 +344,12 @@ class Session::Impl {
         this);
   }
 
+  std::string timeouts(const std::string& local) const {
+    const uint64_t ms = settings_.statement_timeout_ms;
+    return "set " + local + "statement_timeout = " + std::to_string(ms) + "; set " + local +
+           "idle_in_transaction_session_timeout = " + std::to_string(ms * 2);
+  }
+
   void arm_deadline() {
     deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings_.statement_timeout_ms);
   }
@@ -466,48 +362,12 @@ class Session::Impl {
     return reinterpret_cast<sqlite3*>(static_cast<soci::sqlite3_session_backend*>(session_->get_backend())->conn_);
   }
 
-  // By text and kinds; the least recently used goes when there are too many.
-  Prepared& prepare(const bh_sql_query& query) {
-    key_.assign(to_view(query.sql));
-    key_ += '\0';
-    for (size_t i = 0; i < query.value_count; ++i) key_ += static_cast<char>('0' + query.values[i].kind);
-    key_ += ':';
-    for (size_t i = 0; i < query.column_count; ++i) key_ += static_cast<char>('0' + query.columns[i]);
-    if (const auto it = cached_.find(key_); it != cached_.end()) {
-      recent_.splice(recent_.begin(), recent_, it->second.place);
-      return *it->second.prepared;
-    }
-    auto prepared = std::make_unique<Prepared>(*session_, query);
-    if (cached_.size() >= kMaxStatements) {
-      cached_.erase(recent_.back());
-      recent_.pop_back();
-    }
-    recent_.push_front(key_);
-    return *cached_.emplace(key_, Entry{std::move(prepared), recent_.begin()}).first->second.prepared;
-  }
-
-  void forget(const std::string& key) {
-    const auto it = cached_.find(key);
-    if (it == cached_.end()) return;
-    recent_.erase(it->second.place);
-    cached_.erase(it);
-  }
-
-  static constexpr size_t kMaxStatements = 200;
-  struct Entry {
-    std::unique_ptr<Prepared> prepared;
-    std::list<std::string>::iterator place;
-  };
-
   const SessionSettings& settings_;
   std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
   PgStatements statements_;
   // What follows is SQLite's.
-  std::unordered_map<std::string, Entry> cached_;
-  std::list<std::string> recent_;
-  std::string key_;
-  std::vector<bh_value> cells_;
+  SqliteStatements sqlite_statements_;
   std::chrono::steady_clock::time_point deadline_;
 };
 

@@ -22,6 +22,8 @@ struct SessionSettings {
   uint32_t connect_timeout_s = 5;
   std::string application_name;
   std::shared_ptr<const Passfile> passfile;  // null without a password
+  // A pooler in transaction mode stands in between: nothing of the session outlives its transaction.
+  bool pooled = false;
 };
 
 // What went wrong with a statement, or nothing.

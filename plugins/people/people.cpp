@@ -1,6 +1,7 @@
 // The people plugin: the passengers of the Titanic as a resource.
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "bulkhead/extensions/command.h"
@@ -29,7 +30,7 @@ using bulkhead::SqlResult;
 namespace {
 
 constexpr std::string_view kPatchTypes = "application/merge-patch+json, application/json-patch+json, application/json";
-constexpr uint64_t kRetryMs = 200;
+constexpr uint64_t kRetryMs = 200, kInDoubtMs = 10'000;
 
 Problem not_found(std::string_view uuid) { return {404, "There is no passenger " + std::string(uuid) + "."}; }
 Problem precondition_failed() {
@@ -50,6 +51,9 @@ void fail(const Exchange& ex, const SqlResult& result) {
       break;
     case BH_E_INVALID:
       ex.fail(result.status, "The database does not take one of the values.");
+      break;
+    case BH_E_FULL:
+      ex.fail(result.status, "The database has no room left. Nothing was written.");
       break;
     default:
       ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
@@ -139,6 +143,10 @@ class People : public bulkhead::Plugin {
   }
 
   // Waits for what the database still owes: its callbacks reach into this object.
+  // What is written yet is told to the cache before the cache stops telling.
+  void quiesce() override {
+    if (store_) store_->settle();
+  }
   void stop() override {
     store_.reset();
     cache_ = {};
@@ -176,8 +184,23 @@ class People : public bulkhead::Plugin {
         host().raw(), kRetryMs, 0, [](void* self) { static_cast<People*>(self)->seed(); }, this);
   }
 
-  // Also where it is not certain: a commit whose answer was lost may have come to be.
-  void changed(std::string_view uuid) const { cache_.invalidate<2>({kLists, tag_of(uuid)}); }
+  void changed(const std::string& uuid, const SqlResult& result) {
+    cache_.invalidate<2>({kLists, tag_of(uuid)});
+    if (result.status != BH_E_UNAVAILABLE || !cache_.wanted()) return;
+    // The answer to a commit was lost: it may come to be, or to be seen, later than this.
+    const std::lock_guard lock(mutex_);
+    in_doubt_.push_back(uuid);
+    host().raw()->timer(
+        host().raw(), kInDoubtMs, 0, [](void* self) { static_cast<People*>(self)->resolve(); }, this);
+  }
+  void resolve() {
+    std::vector<std::string> uuids;
+    {
+      const std::lock_guard lock(mutex_);
+      uuids.swap(in_doubt_);
+    }
+    for (const std::string& uuid : uuids) cache_.invalidate<2>({kLists, tag_of(uuid)});
+  }
 
   void list(const Request& request, Exchange ex) {
     require_json_accepted(request);
@@ -223,7 +246,7 @@ class People : public bulkhead::Plugin {
     person->uuid = random_uuid();
     bh_exchange* handle = ex.handle();
     store_->insert(*person, request.deadline_ns(), handle, [this, ex = std::move(ex), person](const SqlResult& result) {
-      changed(person->uuid);
+      changed(person->uuid, result);
       if (!result.ok()) return fail(ex, result);
       Record record{true, 1, {}};
       write_record(*person, &record.json);
@@ -264,7 +287,7 @@ class People : public bulkhead::Plugin {
           return false;
         },
         [this, ex = std::move(ex), state](const SqlResult& result) {
-          if (!state->refused) changed(state->uuid);
+          if (!state->refused) changed(state->uuid, result);
           if (!result.ok() && !state->refused) return fail(ex, result);
           ex.reply(std::move(state->response));
         });
@@ -335,7 +358,7 @@ class People : public bulkhead::Plugin {
     store_->restore(uuid, request.deadline_ns(), handle,
                     [this, ex = std::move(ex), uuid, id = std::string(request.id())](const SqlResult& result,
                                                                                      const Record& record) {
-                      changed(uuid);
+                      changed(uuid, result);
                       if (!result.ok()) return fail(ex, result);
                       ex.reply(record.found
                                    ? record_response(200, record)
@@ -367,6 +390,8 @@ class People : public bulkhead::Plugin {
   bulkhead::CacheTags cache_;
   std::unique_ptr<Store> store_;
   std::vector<Person> seed_;
+  std::mutex mutex_;
+  std::vector<std::string> in_doubt_;
 };
 
 constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION),

@@ -37,6 +37,7 @@ class Store {
   explicit Store(const bulkhead::Host& host) : sql_(host) {}
 
   void migrate(Done done) const;
+  void settle() const { sql_.settle(); }
   // Inserts them if the table has no row at all, in one transaction. `people` must outlive `done`.
   void seed(const std::vector<Person>& people, Done done) const;
   // Inserts those whose uuid is new, all or nothing; waits. How many. Throws Failure.

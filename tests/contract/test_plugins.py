@@ -365,7 +365,7 @@ def test_commands_describe_what_would_run(tmp_path):
 def test_inspect():
     answer = run("inspect", "--json", BUILD / "lib/bulkhead/people.so")
     info = json.loads(answer.stdout)
-    assert info["id"] == "people" and info["needs"] == [{"service": "bh.sql", "version": 1, "optional": False}] and "service:bh.sql" in info["grants"]
+    assert info["id"] == "people" and info["needs"] == [{"service": "bh.sql", "version": 1, "optional": False}, {"service": "bh.cache", "version": 1, "optional": True}] and "service:bh.sql" in info["grants"]
     assert "schema" in info and info["abi"] == "1.0"
     assert "bh.sql 1" in run("inspect", BUILD / "lib/bulkhead/database.so").stdout
     refused_file = run("inspect", CONTRACT / "aborting.so")

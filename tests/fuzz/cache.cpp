@@ -5,7 +5,7 @@
 #include "message.hpp"
 #include "redis_url.hpp"
 
-static constexpr std::string_view kKey = "/tagged/a\n\n\n";
+static constexpr std::string_view kKey = "127.0.0.1\n/tagged/a\n\n\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

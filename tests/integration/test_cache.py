@@ -40,14 +40,15 @@ def test_the_second_answer_is_kept_and_the_same(host):
         assert "surrogate-key" not in answer.headers, "it is for the cache alone"
 
 
-def test_head_and_get_share_an_answer(host):
+def test_head_is_answered_from_what_get_brought(host):
     with Raw(host.port) as raw:
         head = raw.send("HEAD /tagged/a HTTP/1.1\r\nHost: x\r\n\r\n").answer(head=True)
         assert head.status == 200 and head.headers["content-length"] == "1"
         assert raw.send("GET /tagged/a HTTP/1.1\r\nHost: x\r\n\r\n").answer().body == b"0"
         again = raw.send("HEAD /tagged/a HTTP/1.1\r\nHost: x\r\n\r\n").answer(head=True)
         assert again.headers["etag"] == head.headers["etag"] and again.headers["content-length"] == "1"
-    assert reads(host) == 1
+        assert status_of(again) == "bulkhead; hit"
+    assert reads(host) == 2, "a HEAD fills nothing: a step of its own might have made no body"
 
 
 def test_304_without_a_read(host):
@@ -69,7 +70,7 @@ def test_304_also_where_nothing_is_kept_yet(host):
     assert status_of(host.get("/tagged/a")) == "bulkhead; hit", "the whole answer was kept"
 
 
-@pytest.mark.parametrize("query", ["status=404", "status=500", "tag=none", "vary=Accept-Language", "vary=*", "set-cookie=a", "cache-control=no-store", "etag=W/%22a%22"])
+@pytest.mark.parametrize("query", ["status=404", "status=500", "tag=none", "vary=Accept-Language", "vary=*", "set-cookie=a", "cache-control=no-store", "etag=W/%22a%22", "content-encoding=gzip", "vary=Authorization"])
 def test_what_is_not_kept(host, query):
     query = query.replace("%22", '"')
     with Raw(host.port) as raw:
@@ -86,10 +87,19 @@ def test_what_is_kept_as_it_is(host, query):
     assert first.headers[name] == second.headers[name] == value and reads(host) == 1
 
 
+def test_other_conditions_are_the_steps_business(host):
+    tag = host.get("/tagged/a").headers["etag"]
+    for name in ("if-match", "if-modified-since", "if-unmodified-since"):
+        assert "bypass" in status_of(host.get("/tagged/a", headers={name: "x"}))
+    assert host.get("/tagged/a", headers={"if-none-match": tag, "if-modified-since": "x"}).status == 304, "RFC 9110 13.1.3"
+    assert reads(host) == 4
+
+
 def test_whatever_varies_the_answer_is_part_of_the_key(host):
     with Raw(host.port) as raw:
         for fields in ("", "Accept: text/csv\r\n", "Accept: text/html\r\n", "Prefer: count=exact\r\n", "Range: 0-1\r\n", "Accept: text/csv\r\nPrefer: count=exact\r\n"):
             assert "miss" in status_of(raw.send(f"GET /tagged/a HTTP/1.1\r\nHost: x\r\n{fields}\r\n").answer())
+        assert "miss" in status_of(raw.send("GET /tagged/a HTTP/1.1\r\nHost: y\r\n\r\n").answer())
         for target in ("/tagged/a?", "/tagged/a?x=1", "/tagged/a?x=2", "/tagged/b", "/tagged/%61"):
             assert "miss" in status_of(raw.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").answer())
         assert "hit" in status_of(raw.send("GET /tagged/a HTTP/1.1\r\nHost: x\r\nUser-Agent: other\r\n\r\n").answer())
@@ -115,6 +125,13 @@ def test_a_write_is_seen_at_once(host):
         assert host.get("/tagged/a").body == str(number).encode()
         assert host.request("PUT", "/tagged/a", str(number + 1)).status == 204
     assert reads(host) == 200
+
+
+def test_what_was_added_for_one_caller_is_not_kept(host):
+    assert host.get("/tagged/a", headers={"x-caller": "me"}).headers["x-caller"] == "me"
+    assert "x-caller" not in host.get("/tagged/a").headers
+    assert host.get("/tagged/a", headers={"x-caller": "you"}).headers["x-caller"] == "you"
+    assert reads(host) == 1
 
 
 def test_other_tags_stay(host):
@@ -200,6 +217,29 @@ def test_the_leader_leaves_and_the_next_one_leads(host):
     assert [raw.answer().body for raw in followers] == [b"0"] * 5
     assert reads(host) == 2
     for raw in followers:
+        raw.socket.close()
+
+
+def test_writes_faster_than_reads_do_not_starve_readers(host):
+    """Every fetch is overtaken by a write: after the second one nobody waits for another's."""
+    stop = threading.Event()
+
+    def write():
+        with Raw(host.port) as raw:
+            while not stop.is_set():
+                raw.send("PUT /tagged/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1").answer()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    begin = time.monotonic()
+    raws = [Raw(host.port) for _ in range(100)]
+    for raw in raws:
+        raw.send("GET /tagged/a?delay=200 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert {raw.answer().status for raw in raws} == {200}
+    assert time.monotonic() - begin < 10, "one after another it would be 20 s"
+    stop.set()
+    thread.join()
+    for raw in raws:
         raw.socket.close()
 
 

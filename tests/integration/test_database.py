@@ -106,10 +106,15 @@ def test_data_survives_a_restart_of_the_host(hosts, database):
     assert host.get(f"/people/{BRAUND['uuid']}").status == 404
 
 
-def test_a_stuck_statement_is_cancelled(hosts, postgres):
+@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "pgbouncer"])
+def test_a_stuck_statement_is_cancelled(hosts, postgres, request, pooled):
     name = f"stuck{uuid.uuid4().hex[:8]}"
-    config = titanic_config(postgres.create(name)).replace('" }', '", statement_timeout_ms: 300 }', 1)
-    host = hosts(config).wait_ready()
+    url = postgres.create(name)
+    more = ", statement_timeout_ms: 300"
+    if pooled:
+        more += f', direct_url: "{url}"'
+        url = request.getfixturevalue("pgbouncer").url(name)
+    host = hosts(titanic_config(url, database=more)).wait_ready()
     holder = threading.Thread(target=lambda: postgres.sql(f"begin; select 1 from people where uuid = '{BRAUND['uuid']}' for update; select pg_sleep(3); commit", name))
     holder.start()
     wait_until(lambda: postgres.sql("select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()") != "0")
@@ -117,6 +122,17 @@ def test_a_stuck_statement_is_cancelled(hosts, postgres):
     assert answer.status == 504
     holder.join()
     assert host.request("PATCH", f"/people/{BRAUND['uuid']}", {"age": 1}).status == 200
+    # A single statement too, outside of any transaction of ours.
+    holder = threading.Thread(target=lambda: postgres.sql("begin; lock table people in access exclusive mode; select pg_sleep(3); commit", name))
+    holder.start()
+    wait_until(lambda: postgres.sql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation is not null and granted", name) != "0")
+    assert host.get(f"/people/{BRAUND['uuid']}").status == 504 and host.get("/people").status == 504
+    assert host.request("POST", "/people", NEW).status == 504
+    holder.join()
+    assert host.request("POST", "/people", NEW).status == 201
+    if pooled:
+        assert postgres.sql("select count(*) from pg_prepared_statements", name) == "0"
+        assert postgres.sql("show statement_timeout", name) == "0"
 
 
 def test_pool_sizes(hosts, postgres):

@@ -141,6 +141,7 @@ TEST(Entry, ComesBackFromTheSecondLevel) {
   EXPECT_EQ(back->headers, made->headers);
   EXPECT_EQ(back->slots, made->slots);
   EXPECT_FALSE(Entry::decode(bytes, "other")) << "two keys with one digest";
+  EXPECT_FALSE(Entry::decode(bytes + "x", "key"));
   for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(Entry::decode(std::string_view(bytes).substr(0, i), "key"));
 }
 
@@ -193,20 +194,22 @@ bh_pair pair(std::string_view name, std::string_view value) {
 
 TEST(Answer, MayBeKept) {
   const bh_pair tag = pair("surrogate-key", "a b"), etag = pair("etag", "\"1\"");
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag}), true));
-  EXPECT_TRUE(may_be_kept(outcome(304, {tag, etag}), true));
-  EXPECT_FALSE(may_be_kept(outcome(304, {tag}), true)) << "of what?";
-  EXPECT_FALSE(may_be_kept(outcome(200, {}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {pair("surrogate-key", " ")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(206, {tag}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("set-cookie", "a")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("etag", "W/\"1\"")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "max-age=1, No-Store")}), true));
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), false));
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Accept , Prefer")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Origin")}), true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), false));
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag}), true, false));
+  EXPECT_TRUE(may_be_kept(outcome(304, {tag, etag}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(304, {tag}), true, false)) << "of what?";
+  EXPECT_FALSE(may_be_kept(outcome(200, {}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {pair("surrogate-key", " ")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(206, {tag}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("set-cookie", "a")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("etag", "W/\"1\"")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "max-age=1, No-Store")}), true, false));
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), false, false));
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Accept , Prefer")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Origin")}), true, false));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), true, false)) << "nobody knows who";
+  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), true, true));
+  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("content-encoding", "gzip")}), true, true));
 }
 
 TEST(Answer, GetsTagAndControl) {
@@ -216,6 +219,7 @@ TEST(Answer, GetsTagAndControl) {
   const auto made = entry_of(outcome(200, plain), route);
   EXPECT_EQ(made->slots, (std::vector<uint32_t>{TagClock::slot("a"), TagClock::slot("b")}));
   EXPECT_EQ(made->etag.size(), 34u);
+  EXPECT_EQ(made->added, 2u);
   EXPECT_EQ(made->headers.size(), 3u) << "content-type, etag, cache-control; no surrogate-key";
   const std::vector<bh_pair> own = {pair("surrogate-key", "a"), pair("etag", "\"7\""),
                                     pair("cache-control", "private")};

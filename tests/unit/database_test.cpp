@@ -393,6 +393,9 @@ TEST(Plugin, ServesAndStops) {
                {"batch", 8},
                {"wait_timeout_ms", 5000},
                {"statement_timeout_ms", 5000},
+               {"direct_url", ""},
+               {"replicas", bulkhead::Json::array()},
+               {"replica_lag_ms", 1000},
                {"connect_timeout_s", 1},
                {"service", "test"}});
   const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));

@@ -6,14 +6,18 @@
 local clock, floor, run = unpack(redis.call('HMGET', KEYS[1], 'clock', 'floor', 'run'))
 local action = ARGV[1]
 
+local function time()
+  local now = redis.call('TIME')
+  return now[1] * 1000000 + now[2]
+end
+
 local function put(field, value)
   redis.call('HSET', KEYS[1], field, string.format('%.0f', value))
 end
 
 clock, floor = tonumber(clock), tonumber(floor)
 if not clock or not floor then -- new, evicted or flushed: later than everything that was ever stored
-  local now = redis.call('TIME')
-  clock = now[1] * 1000000 + now[2]
+  clock = time()
   floor = clock
   put('clock', clock)
   put('floor', floor)
@@ -35,12 +39,15 @@ end
 if action == 'hello' then -- RUN MISSED
   -- Another server, or an older state of this one: changes may be lost, and what they made untrue is still there.
   if run ~= ARGV[2] or ARGV[3] == '1' then
-    clock = clock + 1
+    clock = math.max(clock + 1, time())
     put('clock', clock)
     put('floor', clock)
     redis.call('HSET', KEYS[1], 'run', ARGV[2])
     redis.call('PUBLISH', ARGV[4], ARGV[5])
   end
+  return text(clock)
+elseif action == 'beat' then -- fails where a change could not be told
+  redis.call('HSET', KEYS[1], 'beat', ARGV[2])
   return text(clock)
 elseif action == 'get' then
   local answer = redis.call('HMGET', KEYS[2], 'began', 'slots', 'data')

@@ -70,7 +70,8 @@ enum {
     BH_E_GONE = -11,        /* the exchange already ended; not an error to log */
     BH_E_CONFIG = -12,      /* configuration refused */
     BH_E_RESTART = -13,     /* configure(): make a new instance instead */
-    BH_E_STATE = -14        /* call not allowed in this state */
+    BH_E_STATE = -14,       /* call not allowed in this state */
+    BH_E_FULL = -15         /* no room to store it                  507 */
 };
 
 typedef struct bh_error { /* caller's memory; the callee fills it, NUL-terminated */

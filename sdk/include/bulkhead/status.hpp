@@ -115,6 +115,8 @@ constexpr int http_status(bh_status code) {
       return 503;
     case BH_E_TIMEOUT:
       return 504;
+    case BH_E_FULL:
+      return 507;
     default:
       return 500;
   }

@@ -30,6 +30,16 @@ std::string parameter(std::string_view query, std::string_view name) {
 class Tagged : public bulkhead::Plugin {
  public:
   Tagged(bulkhead::Host h, const bulkhead::Json&) : Plugin(h) {
+    // As a limiter would: a field for this caller alone.
+    hook(BH_ADMIT, [this](const Request& request) {
+      const bh_pair mine = {bulkhead::to_str("x-caller"), bulkhead::to_str(request.header("x-caller"))};
+      bh_reply change{};
+      change.size = sizeof change;
+      change.headers = &mine;
+      change.header_count = 1;
+      if (!request.header("x-caller").empty()) host().raw()->ex_edit(host().raw(), request.handle(), &change);
+      return bh_flow{BH_NEXT};
+    });
     get("/tagged/count", &Tagged::count);
     get("/tagged/{key}", &Tagged::read);
     put("/tagged/{key}", &Tagged::write);
@@ -47,7 +57,7 @@ class Tagged : public bulkhead::Plugin {
       const std::string status = parameter(query, "status");
       Response response = bulkhead::text(status.empty() ? 200 : std::stoi(status), value);
       if (parameter(query, "tag") != "none") response.header("surrogate-key", "all " + key);
-      for (const char* field : {"vary", "set-cookie", "cache-control", "etag", "link"})
+      for (const char* field : {"vary", "set-cookie", "cache-control", "content-encoding", "etag", "link"})
         if (const std::string wanted = parameter(query, field); !wanted.empty()) response.header(field, wanted);
       if (const std::string size = parameter(query, "size"); !size.empty())
         response.body(std::string(std::stoul(size), 'x'));

@@ -42,6 +42,7 @@ typedef struct bh_sql_result {
     uint32_t size;
     bh_status status;    /* BH_OK; BH_E_UNAVAILABLE lost, down or waited too long; BH_E_TIMEOUT cancelled by */
                          /* the statement timeout; BH_E_CONFLICT a constraint or serialization failure;    */
+                         /* BH_E_FULL no room on its disk;                                                  */
                          /* BH_E_INVALID a value the database refuses; BH_E_INTERNAL anything else        */
     int64_t affected;    /* rows changed */
     uint64_t rows;       /* rows delivered */

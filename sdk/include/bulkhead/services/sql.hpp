@@ -9,12 +9,14 @@
 #define BULKHEAD_SERVICES_SQL_HPP
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -132,19 +134,26 @@ class Sql {
     for (size_t n = in_flight_->load(); n != 0; n = in_flight_->load()) in_flight_->wait(n);
   }
 
+  // Waits a moment for what is under way. For quiesce().
+  void settle() const {
+    static constexpr std::chrono::milliseconds kStep{5};
+    static constexpr int kSteps = 200;
+    for (int i = 0; i < kSteps && in_flight_->load() != 0; ++i) std::this_thread::sleep_for(kStep);
+  }
   int32_t dialect() const { return service_->dialect; }
   uint64_t replica_lag_ms() const { return service_->replica_lag_ms; }
 
   // See bh_sql_listener. Throws Failure where it is refused. The callables may be called until the provider has
   // quiesced, which is before this plugin stops.
+  // They must not throw.
   void listen(std::string_view channel, std::function<void(std::string_view payload)> notified,
               std::function<void(bool on)> listening) {
     auto heard = std::make_unique<Heard>(Heard{std::move(notified), std::move(listening)});
     bh_sql_listener l{};
     l.size = sizeof l;
     l.channel = to_str(channel);
-    l.notified = [](void* arg, bh_str payload) { static_cast<Heard*>(arg)->notified(to_view(payload)); };
-    l.listening = [](void* arg, int32_t on) { static_cast<Heard*>(arg)->listening(on != 0); };
+    l.notified = [](void* arg, bh_str payload) noexcept { static_cast<Heard*>(arg)->notified(to_view(payload)); };
+    l.listening = [](void* arg, int32_t on) noexcept { static_cast<Heard*>(arg)->listening(on != 0); };
     l.arg = heard.get();
     bh_error err{};
     err.size = sizeof err;
