@@ -190,7 +190,7 @@ Redis::Context Redis::open(std::string* wrong) const {
 // Says whether changes were missed, on either side.
 std::string Redis::hello(redisContext* commands) {
   const Reply info = ask(commands, {"INFO", "server"});
-  if (const std::string wrong = refusal(commands, info); !wrong.empty()) return wrong;
+  if (std::string wrong = refusal(commands, info); !wrong.empty()) return wrong;
   const std::string_view all = text(info.get());
   static constexpr std::string_view kRun = "run_id:";
   const size_t at = all.find(kRun);
@@ -204,7 +204,7 @@ std::string Redis::hello(redisContext* commands) {
     }
     const Reply reply = ask(commands, {"EVALSHA", script_, "1", clock_key_, "hello", run, missed ? "1" : "0", channel_,
                                        listener_.all_changed()});
-    const std::string wrong = refusal(commands, reply);
+    std::string wrong = refusal(commands, reply);
     const std::lock_guard lock(mutex_);
     if (!wrong.empty()) {
       missed_ = missed_ || missed;

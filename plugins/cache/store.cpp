@@ -9,13 +9,13 @@ namespace cache {
 EntryRef Store::find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns) {
   const auto it = shard.entries.find(key);
   if (it == shard.entries.end()) return nullptr;
-  const EntryRef& entry = *it->second;
+  const EntryRef& entry = it->second->entry;
   if (now_ns >= entry->expires_ns || !clock_.holds(entry->slots, entry->began_ns)) {
     erase(shard, it->second);
     return nullptr;
   }
   if (entry->validator_only && (known.empty() || !bulkhead::etag_matches(known, entry->etag, true))) return nullptr;
-  shard.recent.splice(shard.recent.begin(), shard.recent, it->second);
+  it->second->used = true;
   return entry;
 }
 
@@ -43,10 +43,10 @@ Store::Found Store::find_or_join(std::string_view key, uint64_t now_ns, const Ti
   return {nullptr, true};
 }
 
-void Store::erase(Shard& shard, std::list<EntryRef>::iterator place) {
-  shard.bytes -= (*place)->bytes();
-  shard.entries.erase((*place)->key);
-  shard.recent.erase(place);
+void Store::erase(Shard& shard, std::list<Kept>::iterator place) {
+  shard.bytes -= place->entry->bytes();
+  shard.entries.erase(place->entry->key);
+  shard.kept.erase(place);
 }
 
 void Store::put(EntryRef entry) {
@@ -55,10 +55,15 @@ void Store::put(EntryRef entry) {
   const std::lock_guard lock(shard.mutex);
   if (const auto it = shard.entries.find(entry->key); it != shard.entries.end()) erase(shard, it->second);
   shard.bytes += entry->bytes();
-  shard.recent.push_front(std::move(entry));
-  shard.entries.emplace(shard.recent.front()->key, shard.recent.begin());
+  shard.kept.push_front({std::move(entry)});
+  shard.entries.emplace(shard.kept.front().entry->key, shard.kept.begin());
   while (shard.bytes > shard_bytes_) {
-    erase(shard, std::prev(shard.recent.end()));
+    const auto oldest = std::prev(shard.kept.end());
+    if (std::exchange(oldest->used, false)) {
+      shard.kept.splice(shard.kept.begin(), shard.kept, oldest);
+      continue;
+    }
+    erase(shard, oldest);
     ++shard.evictions;
   }
 }

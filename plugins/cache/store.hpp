@@ -1,7 +1,8 @@
 // Store: the answers in memory, and the flights under way.
 //
-// Shards by hash of the key, each with a mutex, a table and a list from the most to the least recently used.
-// Bounded in bytes, evenly over the shards. [any]
+// Shards by hash of the key, each with a mutex, a table and a list, the oldest last. Bounded in bytes, evenly over the
+// shards: the oldest goes, but one that was used meanwhile is given a second round (CLOCK), so that a hit moves
+// nothing. [any]
 #pragma once
 
 #include <array>
@@ -49,18 +50,22 @@ class Store {
 
  private:
   static constexpr size_t kShards = 16;
+  struct Kept {
+    EntryRef entry;
+    bool used = false;  // since it was put at the front
+  };
   struct Shard {
     mutable std::mutex mutex;
-    std::list<EntryRef> recent;
-    std::unordered_map<std::string_view, std::list<EntryRef>::iterator> entries;  // keys are the entries' own
-    std::unordered_map<std::string_view, FlightRef> flights;                      // keys are the flights' own
+    std::list<Kept> kept;
+    std::unordered_map<std::string_view, std::list<Kept>::iterator> entries;  // keys are the entries' own
+    std::unordered_map<std::string_view, FlightRef> flights;                  // keys are the flights' own
     size_t bytes = 0;
     uint64_t evictions = 0;
   };
 
   Shard& shard_of(std::string_view key) { return shards_[std::hash<std::string_view>()(key) >> 7 & (kShards - 1)]; }
   EntryRef find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns);
-  static void erase(Shard& shard, std::list<EntryRef>::iterator place);
+  static void erase(Shard& shard, std::list<Kept>::iterator place);
 
   const TagClock& clock_;
   const size_t shard_bytes_;

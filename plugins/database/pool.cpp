@@ -12,10 +12,12 @@
 namespace database {
 
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
 namespace {
 
-constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kOverdue{3};
+constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kStalled{3},
+    kTooLong{30};
 }  // namespace
 
 Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
@@ -112,8 +114,14 @@ void Pool::wake(Lane& lane) {
   worker->wake.notify_one();
 }
 
+// Nobody has taken work for a moment, or it waits for long all the same: those awake wait for something else than
+// the cores.
 bool Pool::overdue(const Lane& lane) const {
-  return host_.now_ns() - lane.waiting.front()->queued_ns > static_cast<uint64_t>(kOverdue.count()) * 1'000'000;
+  const uint64_t queued = lane.waiting.front()->queued_ns, now = host_.now_ns();
+  const auto passed = [now](uint64_t since, milliseconds limit) {
+    return now > since && nanoseconds(now - since) > limit;
+  };
+  return passed(std::max(queued, lane.taken_ns), kStalled) || passed(queued, kTooLong);
 }
 
 // Somebody for the job that has just come: a worker, or one who sees to it that it does not wait for long.
@@ -202,7 +210,7 @@ void Pool::work(Lane& lane, Worker& worker) {
     if (std::exchange(worker.stands_by, false)) {
       --lane.awake;
       while (!lane.waiting.empty() && !stopping_ && !overdue(lane))
-        worker.wake.wait_for(lock, kOverdue, [this] { return stopping_; });
+        worker.wake.wait_for(lock, kStalled, [this] { return stopping_; });
       lane.standby = false;
       ++lane.awake;
     }

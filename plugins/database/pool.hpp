@@ -1,8 +1,8 @@
 // Pool: sessions with a thread each, and the work that waits for them.
 //
 // PostgreSQL has a lane with min..max sessions for the primary, and one for each replica: more come when work waits,
-// those above min go when idle. No more of them work at a time than the cores can feed, unless a
-// job waits for kOverdue: a thread switched to for every query costs more than the query. SQLite has a lane with the
+// those above min go when idle. No more of them work at a time than the cores can feed, unless they
+// stall: a thread switched to for every query costs more than the query. SQLite has a lane with the
 // one writer, and one with readers, which WAL lets run beside it.
 #pragma once
 
@@ -98,6 +98,7 @@ class Pool {
   };
   struct Lane {
     const SessionSettings* session = nullptr;
+    uint64_t taken_ns = 0;   // when somebody took work last
     size_t replica = kNone;  // which one, or the primary or SQLite
     size_t min = 0, max = 0, connecting = 0, connected = 0;
     std::deque<std::unique_ptr<Job>> waiting;

@@ -133,6 +133,7 @@ bool Pool::together(const Job& job) const {
 
 std::vector<std::unique_ptr<Pool::Job>> Pool::take(Lane& lane) {
   std::vector<std::unique_ptr<Job>> jobs;
+  lane.taken_ns = host_.now_ns();
   jobs.push_back(std::move(lane.waiting.front()));
   lane.waiting.pop_front();
   std::erase(lane.open, jobs.front().get());

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
+#include "multirow.hpp"
 #include "postgresql.hpp"
 #include "result.hpp"
 #include "sqlite.hpp"
@@ -159,11 +160,18 @@ class Session::Impl {
     static constexpr int kRefusals = 3;  // then each for itself
     std::vector<size_t> rest;
     for (size_t i = 0; i < queries.size(); ++i) (holds_nul(*queries[i]) ? *alone : rest).push_back(i);
+    bool several_rows = true;
     for (int refusals = 0; rest.size() > 1 && refusals < kRefusals; ++refusals) {
       std::vector<const bh_sql_query*> chosen;
       chosen.reserve(rest.size());
       for (const size_t i : rest) chosen.push_back(queries[i]);
-      std::vector<Outcome> results(rest.size());
+      std::vector<MergedQuery> merged;
+      if (several_rows) {
+        merged = merge(chosen, &multi_row_texts_);
+        chosen.clear();
+        for (const MergedQuery& one : merged) chosen.push_back(&one.query);
+      }
+      std::vector<Outcome> results(chosen.size());
       std::optional<PgStatements::Refusal> refusal;
       Outcome all =
           guarded([&](Outcome&) { refusal = statements_.execute_together(postgresql()->conn_, chosen, results); });
@@ -174,9 +182,14 @@ class Session::Impl {
       }
       if (all.status != BH_OK) break;  // one of them cannot even be prepared
       if (!refusal) {
-        for (size_t i = 0; i < rest.size(); ++i) outcomes[rest[i]] = std::move(results[i]);
+        for (size_t i = 0; i < results.size(); ++i) {
+          const size_t first = merged.empty() ? i : merged[i].first, count = merged.empty() ? 1 : merged[i].count;
+          if (count > 1) results[i].affected /= static_cast<int64_t>(count);  // one each, or a trigger took them all
+          for (size_t row = first; row < first + count; ++row) outcomes[rest[row]] = results[i];
+        }
         return {};
       }
+      if (std::exchange(several_rows, false) && merged.size() < rest.size()) continue;  // which row was it?
       if (refusal->index >= rest.size()) break;
       const size_t culprit = rest[refusal->index];
       rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(refusal->index));
@@ -366,6 +379,7 @@ class Session::Impl {
   std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
   PgStatements statements_;
+  MultiRowTexts multi_row_texts_;
   // What follows is SQLite's.
   SqliteStatements sqlite_statements_;
   std::chrono::steady_clock::time_point deadline_;

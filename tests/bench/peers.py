@@ -31,15 +31,20 @@ def wrk(url, connections, seconds, script=None):
     if "Non-2xx" in text or "Socket errors" in text:
         raise SystemExit(f"{url}: {text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
-    return rate, float(p99.group(1)) * {"us": 0.001, "ms": 1, "s": 1000}[p99.group(2)]
+    percentile = lambda name: (found := re.search(rf"{name}%\s+([\d.]+)(us|ms|s)", text)) and float(found.group(1)) * {"us": 0.001, "ms": 1, "s": 1000}[found.group(2)]
+    return rate, percentile(50), percentile(99)
 
 
 def measure(pids, url, connections, seconds, script=None):
-    """Requests a second, 99th percentile in ms, CPU time of the server per request in us."""
+    """Requests a second, median and 99th percentile in ms, CPU time of the server per request in us."""
     before = cpu(pids)
-    rate, p99 = wrk(url, connections, seconds, script)
-    return {"rate": rate, "p99": p99, "cpu": (cpu(pids) - before) / (rate * seconds) * 1e6}
+    rate, p50, p99 = wrk(url, connections, seconds, script)
+    return {"rate": rate, "p50": p50, "p99": p99, "cpu": (cpu(pids) - before) / (rate * seconds) * 1e6}
+
+
+def family(pid):
+    """A process and its children."""
+    return [pid, *map(int, subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split())]
 
 
 class Results:

@@ -1,6 +1,9 @@
 """What the database plugin does when the database is not there, goes away, or is shared."""
 
+import concurrent.futures
 import json
+import os
+import pathlib
 import threading
 import time
 import uuid
@@ -8,7 +11,7 @@ import uuid
 import pytest
 
 from conftest import titanic_config
-from support.servers import ROOT, Postgres, free_port, wait_until
+from support.servers import BUILD, PRESET, ROOT, Postgres, free_port, wait_until
 from test_people import BRAUND, NEW
 
 
@@ -199,3 +202,69 @@ def test_commands(hosts, database, tmp_path):
     host.start()
     host.wait_ready()
     assert len(host.get("/people?limit=1000").json) == 1000
+
+
+def full_disk(flag, under):
+    """An environment in which files under that folder cannot grow while the flag exists."""
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return {"LD_PRELOAD": str(BUILD / "lib/test/full_disk.so"), "FULL_DISK_FLAG": str(flag), "FULL_DISK_UNDER": str(under), "ASAN_OPTIONS": sanitizer}
+
+
+def fills_up_and_empties(host, flag):
+    """201 until the disk is full, then 507 and nothing of the record; reads go on; 201 again when there is room."""
+    assert host.request("POST", "/people", NEW).status == 201
+    flag.touch()
+    statuses = set()
+    for number in range(400):
+        answer = host.request("POST", "/people", {**NEW, "name": f"Full {number}"})
+        statuses.add(answer.status)
+        if answer.status != 201:
+            break
+    assert answer.status == 507 and "no room" in answer.json["detail"], statuses
+    assert host.get(f"/people?name=Full%20{number}").json == [] and host.get("/people?limit=5").status == 200
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        together = set(pool.map(lambda i: host.request("POST", "/people", {**NEW, "name": f"Together {i}"}).status, range(64)))
+    assert together <= {201, 507} and 507 in together
+    flag.unlink()
+    wait_until(lambda: host.request("POST", "/people", NEW).status == 201, what="room")
+    assert host.get("/health/ready").status == 200
+
+
+def test_a_full_disk_on_postgresql(hosts, tmp_path):
+    flag = tmp_path / "full"
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:3]:
+        if parent != pathlib.Path("/tmp"):
+            parent.chmod(0o755)
+    server = Postgres()
+    try:
+        server.stop()
+        server.environment = full_disk(flag, server.data / "base")
+        server.start()
+        fills_up_and_empties(hosts(titanic_config(server.create("full"))).wait_ready(), flag)
+    finally:
+        server.close()
+
+
+@pytest.mark.skipif(PRESET == "tsan", reason="ThreadSanitizer's runtime does not stand another library before it")
+def test_a_full_disk_on_sqlite(hosts, tmp_path):
+    flag, folder = tmp_path / "full", tmp_path / "data"
+    folder.mkdir()
+    host = hosts(titanic_config(f"sqlite:///{folder}/titanic.db"), environment=full_disk(flag, folder)).wait_ready()
+    fills_up_and_empties(host, flag)
+
+
+def test_two_hosts_write_the_same_record_with_if_match(hosts, postgres):
+    """However often they try at the same moment: exactly one wins."""
+    url = postgres.create(f"match{uuid.uuid4().hex[:8]}")
+    both = [hosts(titanic_config(url)).wait_ready() for _ in range(2)]
+    one = f"/people/{BRAUND['uuid']}"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for number in range(1, 41):
+            tag = both[0].get(one).headers["etag"]
+            write = lambda i: both[i % 2].request("PATCH", one, {"fare": number + i / 16}, headers={"if-match": tag})
+            answers = list(pool.map(write, range(8)))
+            winners = [answer for answer in answers if answer.status == 200]
+            assert len(winners) == 1 and {answer.status for answer in answers} == {200, 412}
+            now = both[1].get(one)
+            assert now.json == winners[0].json and now.headers["etag"] == winners[0].headers["etag"] != tag

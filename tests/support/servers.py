@@ -212,7 +212,8 @@ def as_postgres(*command):
 class Postgres:
     """A private PostgreSQL 15."""
 
-    def __init__(self):
+    def __init__(self, environment=None):
+        self.environment = environment or {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-pg-", dir="/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
@@ -230,7 +231,7 @@ class Postgres:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{self.folder}' -c max_connections=200"
         subprocess.run(
             as_postgres(str(POSTGRES_BIN / "pg_ctl"), "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start"),
-            cwd="/tmp", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd="/tmp", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **self.environment},
         )
 
     def stop(self, mode="fast"):
@@ -269,6 +270,7 @@ class Replica(Postgres):
     """A streaming replica of a private PostgreSQL."""
 
     def __init__(self, primary):
+        self.environment = {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-pg-", dir="/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
