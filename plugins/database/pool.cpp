@@ -181,7 +181,8 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
       break;
     }
     worker.signalled = false;
-    worker.wake.wait_for(lock, pause, [this] { return stopping_; });
+    const bool nobody = lane.connected == 0;
+    worker.wake.wait_for(lock, pause, [&] { return stopping_ || (nobody && lane.connected != 0); });
     pause = std::min(pause * 2, kLastRetry);
   }
   ++lane.awake;
@@ -256,6 +257,8 @@ void Pool::work(Lane& lane, Worker& worker) {
 
 void Pool::count_connected(Lane& lane, int change) {
   lane.connected += static_cast<size_t>(change);
+  if (change == 1 && lane.connected == 1)  // the server is back: the others need not wait for their next attempt
+    for (Worker& worker : lane.workers) worker.wake.notify_one();
   if (lane.replica == kNone) connected_ += static_cast<size_t>(change);
   tell_health();
 }

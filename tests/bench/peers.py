@@ -15,12 +15,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu(pids):
-    """Seconds of CPU time that the processes have used."""
-    total = 0
+    """Seconds of CPU time that each of the processes has used."""
+    used = {}
     for pid in pids:
-        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+        try:
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        except FileNotFoundError:  # a backend that has ended
+            continue
+        used[pid] = (int(fields[11]) + int(fields[12])) / TICKS
+    return used
 
 
 def wrk(url, connections, seconds, script=None):
@@ -39,7 +42,8 @@ def measure(pids, url, connections, seconds, script=None):
     """Requests a second, median and 99th percentile in ms, CPU time of the server per request in us."""
     before = cpu(pids)
     rate, p50, p99 = wrk(url, connections, seconds, script)
-    return {"rate": rate, "p50": p50, "p99": p99, "cpu": (cpu(pids) - before) / (rate * seconds) * 1e6}
+    spent = sum(after - before.get(pid, after) for pid, after in cpu(pids).items())
+    return {"rate": rate, "p50": p50, "p99": p99, "cpu": spent / (rate * seconds) * 1e6}
 
 
 def family(pid):
