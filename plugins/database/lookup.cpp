@@ -130,13 +130,14 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
   return session.execute(query);
 }
 
-Outcome LookupBatch::run(Session& session) {
+Outcome LookupBatch::run(Session& session, bool alone) {
   for (Member& member : members_) member.outcome = {};
   std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
   Outcome whole = ask(session, 0, members_.size());
   if (whole.status == BH_OK) return whole;
   // No key is at fault where the database is gone or too slow, and the others have waited long enough.
-  if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1) {
+  if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1 ||
+      !alone) {
     for (Member& member : members_)
       if (member.outcome.rows == 0) member.outcome = whole;
     return whole;

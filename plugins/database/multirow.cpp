@@ -53,7 +53,6 @@ const std::string* MultiRowTexts::find(std::string_view sql, size_t rows) {
   if (!std::has_single_bit(rows) || size >= kSizes) return nullptr;
   auto it = texts_.find(sql);
   if (it == texts_.end()) {
-    if (texts_.size() >= kMost) texts_.clear();
     it = texts_.emplace(sql, std::array<std::string, kSizes>()).first;
     if (const auto parts = MultiRow::of(sql))
       for (size_t i = 0; i < kSizes; ++i) it->second[i] = parts->text(size_t{1} << i);
@@ -63,13 +62,15 @@ const std::string* MultiRowTexts::find(std::string_view sql, size_t rows) {
 
 std::vector<MergedQuery> merge(std::span<const bh_sql_query* const> queries, MultiRowTexts* texts) {
   static constexpr size_t kMostValues = 4096;
+  texts->trim();
   std::vector<MergedQuery> merged;
   for (size_t i = 0; i < queries.size();) {
     const bh_sql_query& first = *queries[i];
     const std::string_view sql = bulkhead::to_view(first.sql);
     size_t same = 1;
     while (i + same < queries.size() && bulkhead::to_view(queries[i + same]->sql) == sql &&
-           queries[i + same]->value_count == first.value_count)
+           queries[i + same]->value_count == first.value_count && queries[i + same]->column_count == 0 &&
+           first.column_count == 0)
       ++same;
     MergedQuery& one = merged.emplace_back();
     one.query = first;

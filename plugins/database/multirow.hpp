@@ -30,6 +30,10 @@ class MultiRowTexts {
  public:
   // The text of a statement with so many rows, a power of two; nullptr where it cannot have more than one.
   const std::string* find(std::string_view sql, size_t rows);
+  // Between batches: forgets them when there are too many.
+  void trim() {
+    if (texts_.size() > kMost) texts_.clear();
+  }
 
  private:
   static constexpr size_t kSizes = 8, kMost = 50;

@@ -36,8 +36,9 @@ Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
     lane.session = &settings_.replicas[i - 1];
   }
   if (!settings_.replicas.empty())
-    replicas_ = std::make_unique<Replicas>(host_, settings_.direct ? *settings_.direct : settings_.session,
-                                           settings_.replicas, settings_.replica_lag_ms);
+    replicas_ =
+        std::make_unique<Replicas>(host_, settings_.direct ? *settings_.direct : settings_.session, settings_.replicas,
+                                   settings_.replica_lag_ms, [this](size_t replica) { leave_replica(replica); });
 
   static constexpr std::array<double, 4> kBuckets = {.001, .01, .1, 1};
   static constexpr std::array<std::string_view, 1> kService = {"service"}, kType = {"query_type"};
@@ -74,13 +75,14 @@ void Pool::quiesce() {
     const std::lock_guard lock(mutex_);
     draining_ = true;
   }
-  refuse_waiting("the host is stopping");
+  refuse_waiting("the host is stopping", true);
   {
     std::unique_lock lock(mutex_);
-    if (!quiet_.wait_for(lock, kPatience, [this] { return busy_ == 0; }))
+    while (!quiet_.wait_for(lock, kPatience, [this] { return busy_ == 0; })) {
       for (Lane& lane : lanes_)
         for (Worker& worker : lane.workers) worker.session.interrupt();
-    quiet_.wait(lock, [this] { return busy_ == 0; });
+      if (direct_ != nullptr) direct_->interrupt();
+    }
   }
   const Outcome outcome = unavailable("the host is stopping");
   const bh_sql_result result = result_of(outcome);
@@ -215,8 +217,10 @@ void Pool::work(Lane& lane, Worker& worker) {
       lane.standby = false;
       ++lane.awake;
     }
+    if (!lane.waiting.empty() && !serves(lane)) move_to_primary(lane);
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
       std::vector<std::unique_ptr<Job>> jobs = take(lane);
+      if (!lane.waiting.empty() && !lane.standby) dispatch(lane);  // somebody watches what is left
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
@@ -274,7 +278,7 @@ void Pool::lost(Worker& worker, const std::string& why) {
     all = worker.lane.replica == kNone && connected_ == 0;
     if (worker.lane.replica != kNone && worker.lane.connected == 0) move_to_primary(worker.lane);
   }
-  if (all) refuse_waiting(why);
+  if (all) refuse_waiting(why, false);
 }
 
 // ------------------------------------------------------------- migrations
@@ -292,9 +296,12 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
     if (--busy_ == 0) quiet_.notify_all();
     // Lost, or another host holds the lock for longer than a statement may wait: again, later.
     if (outcome.lost || outcome.status == BH_E_TIMEOUT || outcome.status == BH_E_UNAVAILABLE) {
-      why_down_ = outcome.message;
+      (settings_.direct ? why_not_prepared_ : why_down_) = outcome.message;
+      tell_health();
       if (outcome.lost) {
-        if (!settings_.direct) {
+        if (settings_.direct) {
+          worker.wake.wait_for(lock, kLastRetry / 4, [this] { return stopping_ || draining_; });
+        } else {
           lock.unlock();
           worker.session.disconnect();
           lock.lock();
@@ -328,11 +335,18 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
   migrating_ = false;
 }
 
-Outcome Pool::migrate_with(Session& session, const Migrations::Set& set) const {
+Outcome Pool::migrate_with(Session& session, const Migrations::Set& set) {
   if (!settings_.direct) return Migrations::apply(session, settings_.session.url.dialect, set);
   Session direct(*settings_.direct);
-  const Outcome connected = direct.connect();
-  return connected.status == BH_OK ? Migrations::apply(direct, Dialect::kPostgresql, set) : connected;
+  {
+    const std::lock_guard lock(mutex_);
+    direct_ = &direct;
+  }
+  Outcome outcome = direct.connect();
+  if (outcome.status == BH_OK) outcome = Migrations::apply(direct, Dialect::kPostgresql, set);
+  const std::lock_guard lock(mutex_);
+  direct_ = nullptr;
+  return outcome;
 }
 
 void Pool::tell_health() {
@@ -340,11 +354,12 @@ void Pool::tell_health() {
   std::string failed;
   for (const Migrations::Set& set : migrations_.sets())
     if (!set.error.empty()) failed = set.error;
-  const std::string state = stopping_               ? "stopping"
-                            : connected_ == 0       ? "down: " + why_down_
-                            : !failed.empty()       ? failed
-                            : migrations_.pending() ? "preparing"
-                                                    : "";
+  const std::string state = stopping_         ? "stopping"
+                            : connected_ == 0 ? "down: " + why_down_
+                            : !failed.empty() ? failed
+                            : migrations_.pending()
+                                ? "preparing" + (why_not_prepared_.empty() ? "" : ": " + why_not_prepared_)
+                                : "";
   if (state == reported_ && !state.empty()) return;
   if (state.empty())
     host_.health(BH_READY);

@@ -124,6 +124,8 @@ class Pool {
   bool serves(const Lane& lane) const;
   // Of the work that waits for a replica that is gone.
   void move_to_primary(Lane& lane);
+  // And what it was given is broken off, for the primary to answer.
+  void leave_replica(size_t replica);
   void count_connected(Lane& lane, int change);
   void finish(const Job& job, const Outcome& outcome);
   void wake(Lane& lane);
@@ -138,9 +140,9 @@ class Pool {
   void ask_primary(std::unique_ptr<Job> job);
   void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
   Outcome run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began);
-  Outcome migrate_with(Session& session, const Migrations::Set& set) const;
+  Outcome migrate_with(Session& session, const Migrations::Set& set);
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
-  void refuse_waiting(const std::string& why);
+  void refuse_waiting(const std::string& why, bool of_replicas);
   void tell_health();
   uint32_t series_of(const Job& job) const;
 
@@ -153,7 +155,8 @@ class Pool {
   Migrations migrations_;
   size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
-  std::string why_down_ = "not connected yet", reported_;
+  std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
+  Session* direct_ = nullptr;  // that migrates, past a pooler
   std::unique_ptr<Replicas> replicas_;
   uint32_t size_series_ = 0, available_series_ = 0;
   uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup

@@ -61,6 +61,13 @@ void Pool::move_to_primary(Lane& lane) {
   }
 }
 
+void Pool::leave_replica(size_t replica) {
+  const std::lock_guard lock(mutex_);
+  Lane& lane = lanes_[replica + 1];
+  move_to_primary(lane);
+  for (Worker& worker : lane.workers) worker.session.interrupt();
+}
+
 // Every answer to a job. What a write may have changed is in no replica yet.
 void Pool::finish(const Job& job, const Outcome& outcome) {
   const bh_exchange* caller = job.is_transaction ? job.transaction.ex : job.query.ex;
@@ -72,7 +79,8 @@ bh_status Pool::admit(Lane& lane, bh_error* err) {
   if (draining_ || stopping_ || !started_)
     return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
   if (lane.running < lane.min) spawn(lane);
-  if (connected_ == 0) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
+  if (lane.replica == kNone && connected_ == 0)
+    return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
   if (migrations_.pending())
     return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
   if (lane.waiting_size >= settings_.queue)
@@ -202,12 +210,12 @@ std::string Pool::wait_migrated(uint32_t timeout_ms) {
   return {};
 }
 
-void Pool::refuse_waiting(const std::string& why) {
+void Pool::refuse_waiting(const std::string& why, bool of_replicas) {
   std::vector<std::unique_ptr<Job>> refused;
   {
     const std::lock_guard lock(mutex_);
     for (Lane& lane : lanes_) {
-      while (!lane.waiting.empty())
+      while (!lane.waiting.empty() && (of_replicas || lane.replica == kNone))
         for (auto& job : take(lane)) refused.push_back(std::move(job));
     }
   }
@@ -253,7 +261,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   if (begin > job->deadline_ns) return finish(*job, unavailable("waited too long for a session"));
   bool began = false;
   auto once = [&] {
-    return job->lookups          ? job->lookups->run(worker.session)
+    return job->lookups          ? job->lookups->run(worker.session, worker.lane.replica == kNone)
            : job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
                                  : worker.session.execute(job->query);
   };

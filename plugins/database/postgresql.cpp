@@ -276,7 +276,7 @@ std::optional<PgStatements::Refusal> PgStatements::execute_together(PGconn* conn
     try {
       give_rows(results[i + before].get(), *queries[i], &outcomes[i]);
     } catch (const std::exception& error) {  // committed all the same
-      outcomes[i] = {BH_E_INTERNAL, false, 0, 0, "", error.what()};
+      outcomes[i] = {BH_E_INTERNAL, false, 0, outcomes[i].rows, "", error.what()};
     }
   }
   return std::nullopt;

@@ -69,12 +69,13 @@ class Position {
 }  // namespace
 
 Replicas::Replicas(const bulkhead::Host& host, const SessionSettings& primary,
-                   const std::vector<SessionSettings>& replicas, uint32_t lag_ms)
+                   const std::vector<SessionSettings>& replicas, uint32_t lag_ms, std::function<void(size_t)> gone)
     : host_(host),
       primary_(primary),
       settings_(replicas),
       lag_ns_(uint64_t{lag_ms} * 1'000'000),
       interval_ms_(std::clamp(lag_ms / 4, 10u, 250u)),
+      gone_(std::move(gone)),
       nodes_(replicas.size()) {
   static constexpr std::array<std::string_view, 1> kLabel = {"replica"};
   const uint32_t lag = host_.metric(BH_GAUGE, "db_replica_lag_seconds",
@@ -131,22 +132,27 @@ void Replicas::watch(size_t replica) {
   Position position(settings_[replica]);
   std::string why;
   do {
-    uint64_t replayed = 0;
-    if (position.ask(kReplayed, &replayed, &why)) {
+    uint64_t replayed = 0, fresh = 0;
+    const bool answers = position.ask(kReplayed, &replayed, &why);
+    if (answers) {
+      // One that has crashed comes back with less than it had.
       const std::lock_guard lock(mutex_);
       const auto seen = std::find_if(samples_.rbegin(), samples_.rend(),
                                      [&](const Sample& sample) { return sample.position <= replayed; });
-      if (seen != samples_.rend()) node.fresh_ns.store(seen->at_ns, std::memory_order_release);
+      if (seen != samples_.rend()) fresh = seen->at_ns;
       why = "it lags";
     }
-    tell(node, why);
+    node.fresh_ns.store(fresh, std::memory_order_release);
+    tell(replica, why);
+    if (!answers) gone_(replica);
   } while (pause());
 }
 
-void Replicas::tell(Node& node, const std::string& why) {
-  const uint64_t fresh = node.fresh_ns, now = host_.now_ns();
-  const bool usable = now <= fresh + lag_ns_;
-  if (fresh != 0) host_.record(node.lag_series, static_cast<double>(now - std::min(fresh, now)) * 1e-9);
+void Replicas::tell(size_t replica, const std::string& why) {
+  Node& node = nodes_[replica];
+  const uint64_t at = node.fresh_ns, now = host_.now_ns();
+  const bool usable = fresh(replica, now);
+  if (at != 0) host_.record(node.lag_series, static_cast<double>(now - std::min(at, now)) * 1e-9);
   host_.record(node.usable_series, usable ? 1 : 0);
   if (usable == node.usable) return;
   node.usable = usable;

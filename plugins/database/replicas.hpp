@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,9 +26,10 @@ namespace database {
 
 class Replicas {
  public:
-  // `primary` and `replicas` outlive this. Metrics are registered here.
+  // `primary` and `replicas` outlive this. Metrics are registered here. `gone` is called on a thread of this, again and
+  // again, while a replica does not answer.
   Replicas(const bulkhead::Host& host, const SessionSettings& primary, const std::vector<SessionSettings>& replicas,
-           uint32_t lag_ms);
+           uint32_t lag_ms, std::function<void(size_t replica)> gone);
   ~Replicas() { stop(); }
   Replicas(const Replicas&) = delete;
   Replicas& operator=(const Replicas&) = delete;
@@ -37,7 +39,8 @@ class Replicas {
 
   // ---- [any]
   bool fresh(size_t replica, uint64_t now_ns) const {
-    return now_ns <= nodes_[replica].fresh_ns.load(std::memory_order_acquire) + lag_ns_;
+    const uint64_t at = nodes_[replica].fresh_ns.load(std::memory_order_acquire);
+    return at != 0 && now_ns <= at + lag_ns_;
   }
   // A place for who is identified so; all who are not share one.
   static uint32_t writer(std::string_view identity) {
@@ -53,7 +56,7 @@ class Replicas {
   static constexpr size_t kWriters = 4096;
   struct Node {
     std::string name;
-    std::atomic<uint64_t> fresh_ns{0};
+    std::atomic<uint64_t> fresh_ns{0};  // 0: not known
     uint32_t lag_series = 0, usable_series = 0;
     std::thread thread;
     bool usable = false;  // as last told
@@ -64,7 +67,7 @@ class Replicas {
 
   void watch_primary();
   void watch(size_t replica);
-  void tell(Node& node, const std::string& why);
+  void tell(size_t replica, const std::string& why);
   bool pause();  // false when stopping
 
   const bulkhead::Host host_;
@@ -72,6 +75,7 @@ class Replicas {
   const std::vector<SessionSettings>& settings_;
   const uint64_t lag_ns_;
   const uint32_t interval_ms_;
+  const std::function<void(size_t)> gone_;
   std::vector<Node> nodes_;
   std::thread primary_thread_;
   std::array<std::atomic<uint64_t>, kWriters> wrote_{};

@@ -76,6 +76,8 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
       // A '?' inside a password ends up here: what looks like one is not repeated.
       return "the database URL has an unknown option" +
              (option.find_first_of("@:") == std::string_view::npos ? " '" + std::string(key) + "'" : std::string());
+    } else if (key == "connect_timeout" && option.substr(equals + 1).find_first_not_of('0') == std::string_view::npos) {
+      return "connect_timeout in the database URL is at least 1";
     } else {
       add(key, option.substr(equals + 1));
     }

@@ -1,5 +1,6 @@
 // The people plugin: the passengers of the Titanic as a resource.
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -189,15 +190,17 @@ class People : public bulkhead::Plugin {
     if (result.status != BH_E_UNAVAILABLE || !cache_.wanted()) return;
     // The answer to a commit was lost: it may come to be, or to be seen, later than this.
     const std::lock_guard lock(mutex_);
-    in_doubt_.push_back(uuid);
+    in_doubt_.emplace_back(host().now_ns() + kInDoubtMs * 1'000'000, uuid);
     host().raw()->timer(
-        host().raw(), kInDoubtMs, 0, [](void* self) { static_cast<People*>(self)->resolve(); }, this);
+        host().raw(), kInDoubtMs + 1, 0, [](void* self) { static_cast<People*>(self)->resolve(); }, this);
   }
   void resolve() {
     std::vector<std::string> uuids;
     {
       const std::lock_guard lock(mutex_);
-      uuids.swap(in_doubt_);
+      const uint64_t now = host().now_ns();
+      for (; !in_doubt_.empty() && in_doubt_.front().first <= now; in_doubt_.pop_front())
+        uuids.push_back(std::move(in_doubt_.front().second));
     }
     for (const std::string& uuid : uuids) cache_.invalidate<2>({kLists, tag_of(uuid)});
   }
@@ -391,7 +394,7 @@ class People : public bulkhead::Plugin {
   std::unique_ptr<Store> store_;
   std::vector<Person> seed_;
   std::mutex mutex_;
-  std::vector<std::string> in_doubt_;
+  std::deque<std::pair<uint64_t, std::string>> in_doubt_;  // when to say so again, the earliest first
 };
 
 constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION),

@@ -268,3 +268,12 @@ def test_two_hosts_write_the_same_record_with_if_match(hosts, postgres):
             assert len(winners) == 1 and {answer.status for answer in answers} == {200, 412}
             now = both[1].get(one)
             assert now.json == winners[0].json and now.headers["etag"] == winners[0].headers["etag"] != tag
+
+
+def test_a_direct_url_that_leads_nowhere(hosts, postgres, pgbouncer):
+    """Migrations cannot run: readiness says why, and the host stops all the same."""
+    name = f"nowhere{uuid.uuid4().hex[:8]}"
+    postgres.create(name)
+    host = hosts(titanic_config(pgbouncer.url(name), database=f', direct_url: "postgresql://titanic@127.0.0.1:{free_port()}/{name}"'))
+    wait_until(lambda: "refused" in host.get("/health/ready").json["plugins"]["database"].get("why", ""), what="the reason in readiness")
+    assert host.get("/people").status == 503

@@ -10,6 +10,7 @@
 #include "bulkhead/testing.hpp"
 #include "lookup.hpp"
 #include "migrations.hpp"
+#include "multirow.hpp"
 #include "postgresql.hpp"
 #include "session.hpp"
 #include "url.hpp"
@@ -217,7 +218,7 @@ TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
       batch->add(lookup);
   }
   ASSERT_EQ(batch->size(), keys.size());
-  const Outcome outcome = batch->run(session);
+  const Outcome outcome = batch->run(session, true);
   EXPECT_EQ(outcome.status, BH_OK);
   EXPECT_EQ(outcome.rows, 5u) << "equal keys are asked for once";
   batch->finish();
@@ -256,7 +257,7 @@ TEST(Lookup, OneBadKeyFailsAlone) {
   batch.add(expired);
   batch.expire(6);
   EXPECT_EQ(late.status, BH_E_UNAVAILABLE);
-  const Outcome outcome = batch.run(session);
+  const Outcome outcome = batch.run(session, true);
   EXPECT_EQ(outcome.status, BH_E_INTERNAL) << "for the log";
   batch.finish();
   EXPECT_EQ(good.status, BH_OK);
@@ -428,4 +429,57 @@ TEST(Plugin, ServesAndStops) {
 TEST(Plugin, RefusesABadUrl) {
   bulkhead::testing::FakeHost host(bh_plugin_v1());
   EXPECT_THROW(host.create({{"url", "mysql://x"}, {"pool", bulkhead::Json::object()}}), std::runtime_error);
+}
+
+TEST(MultiRow, WhereNothingFollowsTheRow) {
+  using database::MultiRow;
+  const auto parts = MultiRow::of("insert into t (a, b) values (:a, :b)");
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->text(1), "insert into t (a, b) values (:a, :b)");
+  EXPECT_EQ(parts->text(3), "insert into t (a, b) values (:a, :b), (:a, :b), (:a, :b)");
+  for (const char* sql :
+       {"insert into t values (:a) on conflict do nothing", "insert into t values (:a) returning a",
+        "insert into t values (now())", "insert into t values (:a, 1)", "insert into t values ()",
+        "insert into t values (:a,)", "insert into t values (:a :b)", "update t set a = :a", "insert into t select :a",
+        "insert into \"a values b\" values (:a)", "insert into t values (:)"})
+    EXPECT_FALSE(MultiRow::of(sql)) << sql;
+}
+
+TEST(MultiRow, MergesRunsOfTheSameText) {
+  const std::string one = "insert into t values (:a)", other = "insert into u values (:a)",
+                    plain = "update t set a = :a";
+  std::vector<bh_sql_query> queries(80);
+  std::vector<bh_value> values(80);
+  std::vector<std::string> many(80);
+  std::vector<const bh_sql_query*> pointers;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    values[i] = {BH_INT, 0, {static_cast<int64_t>(i)}};
+    queries[i].size = sizeof(bh_sql_query);
+    queries[i].sql = bulkhead::to_str(i < 13 ? one : i < 15 ? other : i < 17 ? plain : one);
+    queries[i].values = &values[i];
+    queries[i].value_count = 1;
+    pointers.push_back(&queries[i]);
+  }
+  database::MultiRowTexts texts;
+  const auto merged = database::merge(pointers, &texts);
+  std::vector<size_t> counts;
+  size_t next = 0;
+  for (const auto& each : merged) {
+    EXPECT_EQ(each.first, next);
+    EXPECT_EQ(each.query.value_count, each.count);
+    for (size_t row = 0; row < each.count; ++row)
+      EXPECT_EQ(each.query.values[row].as.i, static_cast<int64_t>(each.first + row));
+    next += each.count;
+    counts.push_back(each.count);
+  }
+  EXPECT_EQ(counts, (std::vector<size_t>{8, 4, 1, 2, 1, 1, 32, 16, 8, 4, 2, 1}));
+  // More texts than are kept, in one batch and over many.
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < queries.size(); ++i) {
+      many[i] = "insert into t" + std::to_string(round * 40 + static_cast<int>(i) / 2) + " values (:a)";
+      queries[i].sql = bulkhead::to_str(many[i]);
+    }
+    for (const auto& each : database::merge(pointers, &texts))
+      EXPECT_TRUE(bulkhead::to_view(each.query.sql).ends_with("values (:a), (:a)"));
+  }
 }
