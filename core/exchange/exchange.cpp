@@ -82,9 +82,11 @@ void Exchange::put(std::string_view key, std::string_view value) {
     }
   }
   attributes_.push_back({copy_locked(key), kept});
+  has_attributes_.store(true, std::memory_order_release);
 }
 
 bool Exchange::get(std::string_view key, std::string_view* value) {
+  if (!has_attributes_.load(std::memory_order_acquire)) return false;
   const std::lock_guard lock(mutex_);
   for (const Attribute& attribute : attributes_) {
     if (attribute.key == key) {
@@ -227,6 +229,7 @@ void Exchange::reset() {
   answer_state_.store(kOpen, std::memory_order_relaxed);
   live_.store(true, std::memory_order_relaxed);
   attributes_.clear();
+  has_attributes_.store(false, std::memory_order_relaxed);
   edits_.clear();
   callbacks_.clear();
   end_.store(End::kNobody, std::memory_order_relaxed);

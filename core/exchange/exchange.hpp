@@ -281,6 +281,7 @@ class Exchange final : public DeadlineEntry {
   bh_error executor_error_{};
   Arena arena_;
   std::vector<Attribute> attributes_;
+  std::atomic<bool> has_attributes_{false};  // most requests have none: who asks for one need not wait
   std::vector<Edit> edits_;
   std::atomic<bool> has_edits_{false};
   std::vector<Callback> callbacks_;

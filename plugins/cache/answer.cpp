@@ -64,35 +64,35 @@ bool may_be_kept(const bh_outcome& outcome, bool per_identity, bool identified) 
   return tagged;
 }
 
-boost::intrusive_ptr<Entry> entry_of(const bh_outcome& outcome, const Route& route) {
-  boost::intrusive_ptr<Entry> entry(new Entry);
-  entry->validator_only = outcome.status == 304;
-  entry->etag = field(outcome, "etag");
-  entry->body = to_view(outcome.body);
+Draft draft_of(const bh_outcome& outcome, const Route& route) {
+  Draft draft;
+  draft.validator_only = outcome.status == 304;
+  draft.etag = field(outcome, "etag");
+  draft.body = to_view(outcome.body);
   bool controlled = false;
   for (size_t i = 0; i < outcome.header_count; ++i) {
     const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
     if (name != "surrogate-key") {
-      entry->headers.emplace_back(name, value);
+      draft.headers.emplace_back(name, value);
       controlled = controlled || name == "cache-control";
       continue;
     }
     for (std::string_view tags = trim_ows(value); !tags.empty();) {
       const size_t space = tags.find(' ');
-      if (space != 0) entry->slots.push_back(TagClock::slot(tags.substr(0, space)));
+      if (space != 0) draft.slots.push_back(TagClock::slot(tags.substr(0, space)));
       tags.remove_prefix(space == std::string_view::npos ? tags.size() : space + 1);
     }
   }
-  if (entry->etag.empty()) {
-    entry->etag = etag_of(entry->body);
-    entry->headers.emplace_back("etag", entry->etag);
-    ++entry->added;
+  if (draft.etag.empty()) {
+    draft.etag = etag_of(draft.body);
+    draft.headers.emplace_back("etag", draft.etag);
+    ++draft.added;
   }
   if (!controlled) {
-    entry->headers.emplace_back("cache-control", route.cache_control);
-    ++entry->added;
+    draft.headers.emplace_back("cache-control", route.cache_control);
+    ++draft.added;
   }
-  return entry;
+  return draft;
 }
 
 }  // namespace cache

@@ -1,7 +1,6 @@
 // What of an answer may be kept.
 #pragma once
 
-#include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <string>
 #include <string_view>
 
@@ -20,6 +19,6 @@ std::string_view field(const bh_outcome& outcome, std::string_view name);
 bool may_be_kept(const bh_outcome& outcome, bool per_identity, bool identified);
 
 // A copy of it, with ETag and Cache-Control; without times and key.
-boost::intrusive_ptr<Entry> entry_of(const bh_outcome& outcome, const Route& route);
+Draft draft_of(const bh_outcome& outcome, const Route& route);
 
 }  // namespace cache

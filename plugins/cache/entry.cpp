@@ -14,8 +14,8 @@ using bulkhead::to_str;
 namespace {
 
 constexpr std::string_view kMark = "bulkhead-cache-1";
-// Of the list, the table and the block itself, beside what the strings hold.
-constexpr size_t kOverhead = 256;
+// Of the list, the table and the allocator.
+constexpr size_t kOverhead = 192;
 
 }  // namespace
 
@@ -25,22 +25,46 @@ bool kept_in_304(std::string_view name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
-void Entry::finish() {
-  static constexpr std::string_view kHit = "bulkhead; hit";
-  bytes_ = sizeof(Entry) + kOverhead + key.capacity() + etag.capacity() + body.capacity() +
-           slots.capacity() * sizeof(uint32_t);
-  fields_.reserve(headers.size() + 1);
-  for (const auto& [name, value] : headers) {
-    fields_.push_back({to_str(name), to_str(value)});
-    if (kept_in_304(name)) fields_304_.push_back(fields_.back());
-    bytes_ += 2 * (sizeof(std::string) + sizeof(bh_pair)) + name.capacity() + value.capacity();
+Entry::Entry(const Draft& draft)
+    : began_ns_(draft.began_ns), expires_ns_(draft.expires_ns), validator_only_(draft.validator_only) {
+  static constexpr std::string_view kStatus = "cache-status", kHit = "bulkhead; hit";
+  const size_t in_304 = static_cast<size_t>(std::count_if(
+      draft.headers.begin(), draft.headers.end(), [](const auto& header) { return kept_in_304(header.first); }));
+  const size_t pairs = draft.headers.size() + 1 + in_304 + 1;
+  size_t size = pairs * sizeof(bh_pair) + draft.slots.size() * sizeof(uint32_t) + draft.key.size() + draft.etag.size() +
+                draft.body.size();
+  for (const auto& [name, value] : draft.headers) size += name.size() + value.size();
+  memory_ = std::make_unique_for_overwrite<std::byte[]>(size);
+  bytes_ = sizeof(Entry) + kOverhead + size;
+
+  auto* const pair = new (memory_.get()) bh_pair[pairs];
+  auto* const slot = new (memory_.get() + pairs * sizeof(bh_pair)) uint32_t[draft.slots.size()];
+  std::copy(draft.slots.begin(), draft.slots.end(), slot);
+  slots_ = {slot, draft.slots.size()};
+  auto* text = reinterpret_cast<char*>(slot + draft.slots.size());
+  const auto put = [&](std::string_view from) {
+    std::copy(from.begin(), from.end(), text);
+    const std::string_view kept(text, from.size());
+    text += from.size();
+    return kept;
+  };
+  key_ = put(draft.key);
+  size_t next = 0, next_304 = draft.headers.size() + 1;
+  for (const auto& [name, value] : draft.headers) {
+    const std::string_view kept_name = put(name);
+    pair[next] = {to_str(kept_name), to_str(put(value))};
+    if (kept_in_304(name)) pair[next_304++] = pair[next];
+    ++next;
   }
-  fields_.push_back({to_str("cache-status"), to_str(kHit)});
-  fields_304_.push_back(fields_.back());
+  pair[next] = pair[next_304] = {to_str(kStatus), to_str(kHit)};
+  fields_ = {pair, draft.headers.size() + 1};
+  fields_304_ = {pair + draft.headers.size() + 1, in_304 + 1};
+  etag_ = put(draft.etag);
+  body_ = put(draft.body);
 }
 
 // A mark, then strings, each behind its length: key, ETag, body, slots, names and values of the fields, an empty one.
-std::string Entry::encode() const {
+std::string Draft::encode() const {
   std::string out(kMark);
   const auto put = [&](std::string_view text) {
     const auto size = static_cast<uint32_t>(text.size());
@@ -59,8 +83,8 @@ std::string Entry::encode() const {
   return out;
 }
 
-boost::intrusive_ptr<Entry> Entry::decode(std::string_view bytes, std::string_view key) {
-  if (!bytes.starts_with(kMark)) return nullptr;
+std::optional<Draft> Draft::decode(std::string_view bytes, std::string_view key) {
+  if (!bytes.starts_with(kMark)) return std::nullopt;
   bytes.remove_prefix(kMark.size());
   bool good = true;
   const auto get = [&]() -> std::string_view {
@@ -73,16 +97,15 @@ boost::intrusive_ptr<Entry> Entry::decode(std::string_view bytes, std::string_vi
     bytes.remove_prefix(sizeof size + size);
     return text;
   };
-  if (get() != key || !good) return nullptr;
-  boost::intrusive_ptr<Entry> entry(new Entry);
-  entry->key = key;
-  entry->etag = get();
-  entry->body = get();
-  good = read_slots(get(), &entry->slots) && good;
-  for (std::string_view name = get(); !name.empty(); name = get()) entry->headers.emplace_back(name, get());
-  if (!good || !bytes.empty() || entry->etag.empty() || entry->slots.empty()) return nullptr;
-  entry->finish();
-  return entry;
+  if (get() != key || !good) return std::nullopt;
+  Draft draft;
+  draft.key = key;
+  draft.etag = get();
+  draft.body = get();
+  good = read_slots(get(), &draft.slots) && good;
+  for (std::string_view name = get(); !name.empty(); name = get()) draft.headers.emplace_back(name, get());
+  if (!good || !bytes.empty() || draft.etag.empty() || draft.slots.empty()) return std::nullopt;
+  return draft;
 }
 
 std::string etag_of(std::string_view body) { return '"' + digest_hex(Digest::kSha256, body).substr(0, 32) + '"'; }

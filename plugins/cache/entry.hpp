@@ -1,9 +1,13 @@
-// Entry: one answer as it is kept. Never changes once others see it.
+// One answer: Draft while it is put together, Entry once it is kept.
 #pragma once
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,11 +17,7 @@
 
 namespace cache {
 
-struct Entry : boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
-  Entry() = default;
-  Entry(const Entry&) = delete;  // fields() views its own strings
-  Entry& operator=(const Entry&) = delete;
-
+struct Draft {
   std::string key, etag, body;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::vector<uint32_t> slots;                               // of its tags
@@ -26,21 +26,40 @@ struct Entry : boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
   // Only the ETag is known, from a 304: it answers who has the same one.
   bool validator_only = false;
 
-  // Once all members are set.
-  void finish();
-  size_t bytes() const { return bytes_; }
-  // Fields of the answer, and of a 304 for it.
-  const std::vector<bh_pair>& fields() const { return fields_; }
-  const std::vector<bh_pair>& fields_304() const { return fields_304_; }
-
-  // For the second level, of a whole answer: without times, which are this host's. decode() gives nullptr for what is
-  // no entry, or the entry of another key.
+  // For the second level, of a whole answer: without times, which are this host's. decode() gives nothing for what is
+  // no answer, or that of another key.
   std::string encode() const;
-  static boost::intrusive_ptr<Entry> decode(std::string_view bytes, std::string_view key);
+  static std::optional<Draft> decode(std::string_view bytes, std::string_view key);
+};
+
+// Never changes. All that a hit needs lies in one piece of memory: a hundred thousand of them are in no cache of the
+// CPU.
+class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
+ public:
+  explicit Entry(const Draft& draft);
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  std::string_view key() const { return key_; }
+  std::string_view etag() const { return etag_; }
+  std::string_view body() const { return body_; }
+  std::span<const uint32_t> slots() const { return slots_; }
+  // Fields of the answer, and of a 304 for it. The last one is Cache-Status.
+  std::span<const bh_pair> fields() const { return fields_; }
+  std::span<const bh_pair> fields_304() const { return fields_304_; }
+  uint64_t began_ns() const { return began_ns_; }
+  uint64_t expires_ns() const { return expires_ns_; }
+  bool validator_only() const { return validator_only_; }
+  size_t bytes() const { return bytes_; }
 
  private:
-  std::vector<bh_pair> fields_, fields_304_;
-  size_t bytes_ = 0;
+  const uint64_t began_ns_, expires_ns_;
+  const bool validator_only_;
+  size_t bytes_;
+  std::unique_ptr<std::byte[]> memory_;  // pairs, slots, text
+  std::span<const bh_pair> fields_, fields_304_;
+  std::span<const uint32_t> slots_;
+  std::string_view key_, etag_, body_;
 };
 
 using EntryRef = boost::intrusive_ptr<const Entry>;

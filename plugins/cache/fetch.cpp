@@ -42,16 +42,16 @@ bool has_other_conditions(const bulkhead::Request& request, bool tags) {
 
 // [any] 304 where the caller has it already.
 void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known,
-            const std::vector<bh_pair>* fields = nullptr) {
-  const bool same = !known.empty() && etag_matches(known, entry->etag, true);
-  if (fields == nullptr) fields = same ? &entry->fields_304() : &entry->fields();
+            std::span<const bh_pair> fields = {}) {
+  const bool same = !known.empty() && etag_matches(known, entry->etag(), true);
+  if (fields.empty()) fields = same ? entry->fields_304() : entry->fields();
   bh_reply reply{};
   reply.size = sizeof reply;
   reply.status = same ? 304 : 200;
-  reply.headers = fields->data();
-  reply.header_count = fields->size();
+  reply.headers = fields.data();
+  reply.header_count = fields.size();
   if (!same) {
-    reply.body = to_str(entry->body);
+    reply.body = to_str(entry->body());
     intrusive_ptr_add_ref(entry.get());
     reply.release = [](void* arg) { intrusive_ptr_release(static_cast<const Entry*>(arg)); };
     reply.arg = const_cast<Entry*>(entry.get());
@@ -63,10 +63,11 @@ void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::st
 void answer(const bh_host* host, Ticket& ticket, const EntryRef& entry) {
   static constexpr std::string_view kCollapsed = "bulkhead; fwd=miss; collapsed";
   const bulkhead::Exchange ex = std::move(ticket.ex);
-  const bool same = !ticket.known.empty() && etag_matches(ticket.known, entry->etag, true);
-  std::vector<bh_pair> fields = same ? entry->fields_304() : entry->fields();
+  const bool same = !ticket.known.empty() && etag_matches(ticket.known, entry->etag(), true);
+  const std::span<const bh_pair> kept = same ? entry->fields_304() : entry->fields();
+  std::vector<bh_pair> fields(kept.begin(), kept.end());
   fields.back().value = to_str(kCollapsed);
-  answer(host, ex.handle(), entry, ticket.known, &fields);
+  answer(host, ex.handle(), entry, ticket.known, fields);
 }
 
 // Its own step is next.
@@ -200,16 +201,17 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
 bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
   redis_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
     ticket->shared_clock = shared.clock;
-    boost::intrusive_ptr<Entry> entry;
-    if (!shared.data.empty() && coherent_) entry = Entry::decode(shared.data, ticket->flight->key);
-    if (!entry) {
+    std::optional<Draft> draft;
+    if (!shared.data.empty() && coherent_) draft = Draft::decode(shared.data, ticket->flight->key);
+    if (!draft) {
       count(kMiss);
       return go_on(*ticket);
     }
     count(kShared);
-    entry->began_ns = ticket->began_ns;
-    entry->expires_ns = host_.now_ns() + shared.ttl_ms * 1'000'000;
-    if (clock_.holds(entry->slots, entry->began_ns)) store_.put(entry);
+    draft->began_ns = ticket->began_ns;
+    draft->expires_ns = host_.now_ns() + shared.ttl_ms * 1'000'000;
+    const EntryRef entry(new Entry(*draft));
+    if (clock_.holds(entry->slots(), entry->began_ns())) store_.put(entry);
     // It was asked before anything changed that is not in the answer.
     const bulkhead::Exchange ex = std::move(ticket->ex);
     answer(host_.raw(), ex.handle(), entry, ticket->known);
@@ -236,36 +238,36 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     return;
   }
   if (request.method() == "HEAD" && outcome.body.len == 0 && field(outcome, "etag").empty()) return;
-  const boost::intrusive_ptr<Entry> entry = entry_of(outcome, route);
+  Draft draft = draft_of(outcome, route);
   bool stored = false;
   if (leads) {
-    entry->key = ticket->flight->key;
-    entry->began_ns = ticket->began_ns;
-    entry->expires_ns = host_.now_ns() + route.ttl_ns;
-    entry->finish();
-    stored = coherent_ && clock_.holds(entry->slots, entry->began_ns, settle_ns_);
+    draft.key = ticket->flight->key;
+    draft.began_ns = ticket->began_ns;
+    draft.expires_ns = host_.now_ns() + route.ttl_ns;
+    const EntryRef entry(new Entry(draft));
+    stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
     if (stored) {
       store_.put(entry);
-      if (redis_ && ticket->shared_clock != 0 && !entry->validator_only)
-        redis_->set(digest_hex(Digest::kSha256, entry->key), ticket->shared_clock, slot_list(entry->slots),
-                    route.ttl_ns / 1'000'000, entry->encode());
+      if (redis_ && ticket->shared_clock != 0 && !draft.validator_only)
+        redis_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
+                    route.ttl_ns / 1'000'000, draft.encode());
     }
     serve_waiting(*ticket, entry);
   }
-  decorate(request, *entry,
+  decorate(request, draft,
            stored    ? "bulkhead; fwd=miss; stored"
            : leads   ? "bulkhead; fwd=miss"
            : !ticket ? "bulkhead; fwd=bypass"
                      : "bulkhead; fwd=miss; collapsed=?0");
 }
 
-void Fetch::decorate(const bulkhead::Request& request, const Entry& entry, std::string_view status) const {
+void Fetch::decorate(const bulkhead::Request& request, const Draft& draft, std::string_view status) const {
   const std::string known = request.header_list("if-none-match");
-  const bool same = !entry.validator_only && !known.empty() && etag_matches(known, entry.etag, true);
+  const bool same = !draft.validator_only && !known.empty() && etag_matches(known, draft.etag, true);
   std::vector<bh_pair> fields;
-  for (size_t i = 0; i < entry.headers.size(); ++i) {
-    const auto& [name, value] = entry.headers[i];
-    if (i >= entry.headers.size() - entry.added)
+  for (size_t i = 0; i < draft.headers.size(); ++i) {
+    const auto& [name, value] = draft.headers[i];
+    if (i >= draft.headers.size() - draft.added)
       fields.push_back({to_str(name), to_str(value)});
     else if (same && !kept_in_304(name))
       fields.push_back({to_str(name), {nullptr, 0}});
@@ -290,10 +292,10 @@ void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
   if (!waiting) return;
   std::deque<TicketRef> rest;
   // Some came after it was read: they are not told what has changed before they came.
-  const bool holds = coherent_ && clock_.holds(entry->slots, leader.began_ns, settle_ns_);
+  const bool holds = coherent_ && clock_.holds(entry->slots(), leader.began_ns, settle_ns_);
   for (TicketRef& ticket : *waiting) {
     const bool fits =
-        !entry->validator_only || (!ticket->known.empty() && etag_matches(ticket->known, entry->etag, true));
+        !entry->validator_only() || (!ticket->known.empty() && etag_matches(ticket->known, entry->etag(), true));
     if (holds && fits)
       answer(host_.raw(), *ticket, entry);
     else

@@ -48,7 +48,7 @@ class Fetch {
 
  private:
   bh_flow ask_second_level(const TicketRef& ticket);
-  void decorate(const bulkhead::Request& request, const Entry& entry, std::string_view status) const;
+  void decorate(const bulkhead::Request& request, const Draft& draft, std::string_view status) const;
   void serve_waiting(Ticket& leader, const EntryRef& entry);
   void without_answer(Ticket& leader, bool failed);
   void lead_next(Flight& flight, std::deque<TicketRef> waiting);

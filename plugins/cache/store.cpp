@@ -10,11 +10,11 @@ EntryRef Store::find_locked(Shard& shard, std::string_view key, std::string_view
   const auto it = shard.entries.find(key);
   if (it == shard.entries.end()) return nullptr;
   const EntryRef& entry = it->second->entry;
-  if (now_ns >= entry->expires_ns || !clock_.holds(entry->slots, entry->began_ns)) {
+  if (now_ns >= entry->expires_ns() || !clock_.holds(entry->slots(), entry->began_ns())) {
     erase(shard, it->second);
     return nullptr;
   }
-  if (entry->validator_only && (known.empty() || !bulkhead::etag_matches(known, entry->etag, true))) return nullptr;
+  if (entry->validator_only() && (known.empty() || !bulkhead::etag_matches(known, entry->etag(), true))) return nullptr;
   it->second->used = true;
   return entry;
 }
@@ -45,18 +45,18 @@ Store::Found Store::find_or_join(std::string_view key, uint64_t now_ns, const Ti
 
 void Store::erase(Shard& shard, std::list<Kept>::iterator place) {
   shard.bytes -= place->entry->bytes();
-  shard.entries.erase(place->entry->key);
+  shard.entries.erase(place->entry->key());
   shard.kept.erase(place);
 }
 
 void Store::put(EntryRef entry) {
-  Shard& shard = shard_of(entry->key);
+  Shard& shard = shard_of(entry->key());
   if (entry->bytes() > shard_bytes_) return;
   const std::lock_guard lock(shard.mutex);
-  if (const auto it = shard.entries.find(entry->key); it != shard.entries.end()) erase(shard, it->second);
+  if (const auto it = shard.entries.find(entry->key()); it != shard.entries.end()) erase(shard, it->second);
   shard.bytes += entry->bytes();
   shard.kept.push_front({std::move(entry)});
-  shard.entries.emplace(shard.kept.front().entry->key, shard.kept.begin());
+  shard.entries.emplace(shard.kept.front().entry->key(), shard.kept.begin());
   while (shard.bytes > shard_bytes_) {
     const auto oldest = std::prev(shard.kept.end());
     if (std::exchange(oldest->used, false)) {

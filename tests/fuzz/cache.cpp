@@ -9,11 +9,14 @@ static constexpr std::string_view kKey = "127.0.0.1\n/tagged/a\n\n\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (const auto entry = cache::Entry::decode(text, kKey)) {
-    const auto again = cache::Entry::decode(entry->encode(), kKey);
+  if (const auto entry = cache::Draft::decode(text, kKey)) {
+    const auto again = cache::Draft::decode(entry->encode(), kKey);
     fuzz::expect(
         again && again->body == entry->body && again->headers == entry->headers && again->slots == entry->slots,
         "the same answer");
+    const cache::EntryRef kept(new cache::Entry(*entry));
+    fuzz::expect(kept->body() == entry->body && kept->fields().size() == entry->headers.size() + 1,
+                 "all of it is kept");
   }
   if (const auto message = cache::Message::read(text)) {
     const auto again = cache::Message::read(message->write());

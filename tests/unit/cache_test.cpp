@@ -14,19 +14,22 @@ using namespace cache;
 
 namespace {
 
-EntryRef entry(const std::string& key, size_t size, std::vector<uint32_t> slots = {1}, uint64_t began = 100,
-               uint64_t expires = UINT64_MAX, bool validator_only = false) {
-  boost::intrusive_ptr<Entry> made(new Entry);
-  made->key = key;
-  made->etag = "\"1\"";
-  made->body.assign(size, 'x');
-  made->headers = {{"etag", made->etag}, {"content-type", "text/plain"}};
-  made->slots = std::move(slots);
-  made->began_ns = began;
-  made->expires_ns = expires;
-  made->validator_only = validator_only;
-  made->finish();
-  return made;
+Draft draft(const std::string& key, size_t size, std::vector<uint32_t> slots = {1}, uint64_t began = 100,
+            uint64_t expires = UINT64_MAX, bool validator_only = false) {
+  return {key,
+          "\"1\"",
+          std::string(size, 'x'),
+          {{"etag", "\"1\""}, {"content-type", "text/plain"}},
+          std::move(slots),
+          began,
+          expires,
+          0,
+          validator_only};
+}
+
+template <typename... Args>
+EntryRef entry(Args... args) {
+  return EntryRef(new Entry(draft(args...)));
 }
 
 TicketRef ticket() { return TicketRef(new Ticket); }
@@ -60,7 +63,7 @@ TEST(TagClock, SlotsAreTheSameOnEveryHost) {
 TEST(Store, FindsWhatHolds) {
   auto clock = std::make_unique<TagClock>();
   Store store(*clock, 1 << 20);
-  store.put(entry("a", 10, {1}, 100, 1000));
+  store.put(entry("a", 10, std::vector<uint32_t>{1}, 100, 1000));
   EXPECT_TRUE(store.find("a", "", 999));
   EXPECT_FALSE(store.find("b", "", 999));
   EXPECT_FALSE(store.find("a", "", 1000)) << "its time is over";
@@ -74,7 +77,7 @@ TEST(Store, FindsWhatHolds) {
 TEST(Store, AValidatorAnswersWhoHasTheSame) {
   auto clock = std::make_unique<TagClock>();
   Store store(*clock, 1 << 20);
-  store.put(entry("a", 0, {1}, 100, UINT64_MAX, true));
+  store.put(entry("a", 0, std::vector<uint32_t>{1}, 100, UINT64_MAX, true));
   EXPECT_TRUE(store.find("a", "\"1\"", 0));
   EXPECT_TRUE(store.find("a", "*", 0));
   EXPECT_FALSE(store.find("a", "\"2\"", 0));
@@ -131,18 +134,36 @@ TEST(Store, WhoJoinsWhileAFlightLandsIsNotForgotten) {
   EXPECT_EQ(store.hand_on(*leader->flight, std::move(*waiting), 12), late);
 }
 
-TEST(Entry, ComesBackFromTheSecondLevel) {
-  const EntryRef made = entry("key", 5, {1, 65535});
-  const std::string bytes = made->encode();
-  const auto back = Entry::decode(bytes, "key");
+TEST(Entry, HoldsAllOfTheDraft) {
+  const Draft made = draft("key", 5, {1, 65535});
+  const Entry kept(made);
+  EXPECT_EQ(kept.key(), "key");
+  EXPECT_EQ(kept.etag(), "\"1\"");
+  EXPECT_EQ(kept.body(), "xxxxx");
+  EXPECT_EQ(std::vector<uint32_t>(kept.slots().begin(), kept.slots().end()), made.slots);
+  ASSERT_EQ(kept.fields().size(), 3u);
+  EXPECT_EQ(bulkhead::to_view(kept.fields()[1].name), "content-type");
+  EXPECT_EQ(bulkhead::to_view(kept.fields()[1].value), "text/plain");
+  EXPECT_EQ(bulkhead::to_view(kept.fields()[2].name), "cache-status");
+  ASSERT_EQ(kept.fields_304().size(), 2u) << "no content-type";
+  EXPECT_EQ(bulkhead::to_view(kept.fields_304()[0].value), "\"1\"");
+  const Entry empty{Draft{}};
+  EXPECT_EQ(empty.fields().size(), 1u);
+  EXPECT_EQ(empty.body(), "");
+}
+
+TEST(Draft, ComesBackFromTheSecondLevel) {
+  const Draft made = draft("key", 5, {1, 65535});
+  const std::string bytes = made.encode();
+  const auto back = Draft::decode(bytes, "key");
   ASSERT_TRUE(back);
   EXPECT_EQ(back->body, "xxxxx");
   EXPECT_EQ(back->etag, "\"1\"");
-  EXPECT_EQ(back->headers, made->headers);
-  EXPECT_EQ(back->slots, made->slots);
-  EXPECT_FALSE(Entry::decode(bytes, "other")) << "two keys with one digest";
-  EXPECT_FALSE(Entry::decode(bytes + "x", "key"));
-  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(Entry::decode(std::string_view(bytes).substr(0, i), "key"));
+  EXPECT_EQ(back->headers, made.headers);
+  EXPECT_EQ(back->slots, made.slots);
+  EXPECT_FALSE(Draft::decode(bytes, "other")) << "two keys with one digest";
+  EXPECT_FALSE(Draft::decode(bytes + "x", "key"));
+  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(Draft::decode(std::string_view(bytes).substr(0, i), "key"));
 }
 
 TEST(Message, WrittenAndRead) {
@@ -216,13 +237,13 @@ TEST(Answer, GetsTagAndControl) {
   Route route;
   route.cache_control = "no-cache";
   const std::vector<bh_pair> plain = {pair("surrogate-key", " a  b "), pair("content-type", "text/plain")};
-  const auto made = entry_of(outcome(200, plain), route);
-  EXPECT_EQ(made->slots, (std::vector<uint32_t>{TagClock::slot("a"), TagClock::slot("b")}));
-  EXPECT_EQ(made->etag.size(), 34u);
-  EXPECT_EQ(made->added, 2u);
-  EXPECT_EQ(made->headers.size(), 3u) << "content-type, etag, cache-control; no surrogate-key";
+  const auto made = draft_of(outcome(200, plain), route);
+  EXPECT_EQ(made.slots, (std::vector<uint32_t>{TagClock::slot("a"), TagClock::slot("b")}));
+  EXPECT_EQ(made.etag.size(), 34u);
+  EXPECT_EQ(made.added, 2u);
+  EXPECT_EQ(made.headers.size(), 3u) << "content-type, etag, cache-control; no surrogate-key";
   const std::vector<bh_pair> own = {pair("surrogate-key", "a"), pair("etag", "\"7\""),
                                     pair("cache-control", "private")};
-  EXPECT_EQ(entry_of(outcome(200, own), route)->headers,
+  EXPECT_EQ(draft_of(outcome(200, own), route).headers,
             (std::vector<std::pair<std::string, std::string>>{{"etag", "\"7\""}, {"cache-control", "private"}}));
 }
