@@ -1,24 +1,15 @@
 #include "answer.hpp"
 
-#include <algorithm>
-#include <array>
-
 #include "bulkhead/fields.hpp"
 #include "tag_clock.hpp"
 
 namespace cache {
 
+using bulkhead::lowered;
 using bulkhead::to_view;
 using bulkhead::trim_ows;
 
 namespace {
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 // Calls `each` for the items of a list, in lower case; false where one of the calls says so.
 template <typename Each>

@@ -7,17 +7,11 @@
 namespace people {
 
 using bulkhead::Json;
+using bulkhead::lowered;
 using bulkhead::Problem;
 using bulkhead::trim_ows;
 
 namespace {
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 // "q=0", "q=0.0" and the like: not acceptable (RFC 9110 §12.4.2).
 bool excluded(std::string_view parameters) {

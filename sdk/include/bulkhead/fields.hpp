@@ -2,6 +2,8 @@
 #ifndef BULKHEAD_FIELDS_HPP
 #define BULKHEAD_FIELDS_HPP
 
+#include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace bulkhead {
@@ -11,6 +13,14 @@ constexpr std::string_view trim_ows(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
+}
+
+// Names and tokens that are compared without regard to case: ASCII letters only, whatever the locale.
+inline std::string lowered(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return out;
 }
 
 // Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one. Weak tags match only where
