@@ -140,6 +140,8 @@ bool Runner::take_result(Exchange& ex) {
     return settle(ex, static_cast<bh_flow>(static_cast<uint32_t>(result)), ex.executor_error()) != Outcome::kSuspended;
   }
   const bool answering = ex.stage < Stage::kRespond;
+  // Asked first: who lets go may have resumed or answered just before, and then that counts.
+  const bool let_go = ex.holds() == 0;
   if (ex.resumed()) {
     ex.waiting = Waiting::kNo;
     if (!answering || ex.open()) ++ex.position;
@@ -150,7 +152,7 @@ bool Runner::take_result(Exchange& ex) {
     ex.waiting = Waiting::kNo;
     return true;
   }
-  if (ex.holds() == 0 && (!answering || ex.open())) {
+  if (let_go && (!answering || ex.open())) {
     ex.waiting = Waiting::kNo;
     if (answering)
       fail(ex, "let go of the exchange without an answer");

@@ -116,7 +116,9 @@ def linearizable_on_each_host(first, second):
         seen = 0
         while time.monotonic() < stop:
             least = floor[0] if own else 0
-            now = host.get(one).json["fare"]
+            answer = host.get(one)
+            assert answer.status == 200, answer.body
+            now = answer.json["fare"]
             if floor[0] and now < max(least, seen if seen != 7.25 else 0):
                 wrong.append((own, least, seen, now))
             seen = now

@@ -1,5 +1,6 @@
 // A hook in every phase; each leaves its mark in an attribute, RESPOND shows them in a header.
 #include <atomic>
+#include <memory>
 #include <thread>
 
 #include "bulkhead/plugin.hpp"
@@ -17,6 +18,18 @@ class Chained : public bulkhead::Plugin {
     get("/chained/" + name_ + "/completed", &Chained::completed);
     post("/chained/" + name_ + "/echo", &Chained::echo);
   }
+  void start() override {
+    resumer_ = std::jthread([this](const std::stop_token& stopping) {
+      while (!stopping.stop_requested()) {
+        const std::unique_ptr<bulkhead::Exchange> ex(handed_.exchange(nullptr));
+        if (ex)
+          ex->resume();
+        else
+          std::this_thread::yield();
+      }
+    });
+  }
+  void stop() override { resumer_ = {}; }
 
  private:
   bh_flow mark(const bulkhead::Request& request, const char* phase) {
@@ -57,7 +70,18 @@ class Chained : public bulkhead::Plugin {
     }).detach();
     return BH_PENDING;
   }
-  bh_flow prepare(const bulkhead::Request& r) { return mark(r, "prepare"); }
+  bh_flow prepare(const bulkhead::Request& r) {
+    if (r.header("x-stop") != "race") return mark(r, "prepare");
+    // Another thread resumes and lets go while this one returns.
+    auto ex = std::make_unique<bulkhead::Exchange>(host().raw(), r.handle());
+    bulkhead::Exchange* nobody = nullptr;
+    if (!handed_.compare_exchange_strong(nobody, ex.get())) return BH_NEXT;
+    (void)ex.release();
+    const uint64_t until = host().now_ns() + std::hash<uint64_t>{}(host().now_ns()) % 1000;
+    while (host().now_ns() < until) {
+    }
+    return BH_PENDING;
+  }
   bh_flow respond(const bulkhead::Request& r) {
     const std::string trail(r.attribute(std::string(host().instance()) + ".trail"));
     bh_outcome outcome{};
@@ -86,6 +110,8 @@ class Chained : public bulkhead::Plugin {
 
   std::string name_;
   std::atomic<int> completed_{0};
+  std::atomic<bulkhead::Exchange*> handed_{nullptr};
+  std::jthread resumer_;
 };
 BULKHEAD_PLUGIN(
     Chained, "chained", "1.0.0", "A hook in every phase.",
