@@ -15,6 +15,7 @@ using telemetry::Level;
 
 namespace {
 constexpr uint64_t kCertificateCheckMs = 2'000;
+constexpr uint64_t kMetricsMs = 1'000;
 constexpr size_t kAdminConnections = 16;
 }  // namespace
 
@@ -39,7 +40,8 @@ Host::Host(const std::string& config_file) : document_(config_file) {
 // What runs may still reach what is below it: stop from the outside in.
 Host::~Host() {
   if (server_) server_->drain();
-  if (timers_ && certificate_timer_ != 0) timers_->cancel(certificate_timer_);
+  for (const uint64_t timer : {certificate_timer_, metrics_timer_})
+    if (timers_ && timer != 0) timers_->cancel(timer);
   if (manager_) manager_->quiesce();
   if (executor_) executor_->stop();
   if (manager_) manager_->retire();
@@ -146,6 +148,12 @@ int Host::serve() {
   if (std::any_of(endpoints_.begin(), endpoints_.end(), [](const Endpoint& each) { return each.tls != nullptr; }))
     certificate_timer_ =
         timers_->start(kCertificateCheckMs, kCertificateCheckMs, [this] { reload_certificates(false); });
+  std::vector<HostMetrics::Certificate> certificates;
+  for (size_t i = 0; i < endpoints_.size(); ++i)
+    if (endpoints_[i].tls) certificates.push_back({server_->address(i), endpoints_[i].tls});
+  host_metrics_ = std::make_unique<HostMetrics>(
+      HostMetrics::Sources{metrics_, *log_, *executor_, *manager_, *server_, std::move(certificates)});
+  metrics_timer_ = timers_->start(0, kMetricsMs, [this] { host_metrics_->sample(); });
   const std::string plugin_count = std::to_string(manager_->instances().size());
   const std::string route_count = std::to_string(manager_->table()->routes.size());
   log_->write(Level::kInfo, "serving",

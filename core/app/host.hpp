@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/app/admin.hpp"
+#include "core/app/host_metrics.hpp"
 #include "core/chain/runner.hpp"
 #include "core/config/model.hpp"
 #include "core/http/server.hpp"
@@ -55,7 +56,7 @@ class Host {
   std::vector<std::string> errors_;
   std::vector<Endpoint> endpoints_;  // those that are served, then the admin's
   std::mutex certificates_;
-  uint64_t certificate_timer_ = 0;
+  uint64_t certificate_timer_ = 0, metrics_timer_ = 0;
   std::unique_ptr<telemetry::Log> log_;
   telemetry::Metrics metrics_;
   telemetry::Tracing tracing_;
@@ -67,6 +68,7 @@ class Host {
   std::unique_ptr<chain::Runner> runner_, admin_runner_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<HostMetrics> host_metrics_;
 };
 
 }  // namespace bulkhead::app

@@ -1,5 +1,7 @@
 #include "core/exchange/exchange.hpp"
 
+#include <cstring>
+
 #include <algorithm>
 
 namespace bulkhead::exchange {
@@ -20,6 +22,18 @@ void Exchange::unref() {
 void Exchange::unhold() {
   if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) wake();
   unref();
+}
+
+void Exchange::set_trace(const uint8_t (&trace_id)[16], const uint8_t (&span_id)[8], uint32_t flags) {
+  if (!traced()) {
+    std::memcpy(request.trace_id, trace_id, sizeof trace_id);
+    std::memcpy(request.span_id, span_id, sizeof span_id);
+    for (Blanked& variant : blanked) {
+      std::memcpy(variant.request.trace_id, trace_id, sizeof trace_id);
+      std::memcpy(variant.request.span_id, span_id, sizeof span_id);
+    }
+  }
+  trace_state_.store((flags & ~kTraced) | kTraced, std::memory_order_release);
 }
 
 void Exchange::wake() {
@@ -223,6 +237,7 @@ void Exchange::reset() {
   body_out = {};
   for (Blanked& variant : blanked) variant.made = false;
   has_authorization = has_cookie = false;
+  trace_state_.store(0, std::memory_order_relaxed);
   executor_ticket.fetch_add(1, std::memory_order_relaxed);
   end_turn();
   has_edits_.store(false, std::memory_order_relaxed);

@@ -164,6 +164,11 @@ class Exchange final : public DeadlineEntry {
   bool step_is_current() const;
   void apply_edits();
 
+  // ---- the trace it belongs to. Ids are set once, in RECEIVE, on the home thread; [any] reads them.
+  void set_trace(const uint8_t (&trace_id)[16], const uint8_t (&span_id)[8], uint32_t flags);
+  bool traced() const { return trace_state_.load(std::memory_order_acquire) != 0; }
+  uint32_t trace_flags() const { return trace_state_.load(std::memory_order_acquire) & ~kTraced; }
+
   // Home thread, in RESPOND and later.
   const Answer& outcome() const { return answer_; }
 
@@ -268,8 +273,11 @@ class Exchange final : public DeadlineEntry {
   void apply(const Edit& edit);
   std::string_view copy_locked(std::string_view text) { return arena_.copy(text); }
 
+  static constexpr uint32_t kTraced = 1u << 31;
+
   Home& home_;
-  std::atomic<uintptr_t> turn_{0};  // the owner's address; the lowest bit says that it has resumed
+  std::atomic<uint32_t> trace_state_{0};  // W3C flags | kTraced
+  std::atomic<uintptr_t> turn_{0};        // the owner's address; the lowest bit says that it has resumed
   std::atomic<uint32_t> refs_{0}, holds_{0};
   std::atomic<int> answer_state_{kOpen};
   std::atomic<bool> live_{true};

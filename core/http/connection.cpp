@@ -112,6 +112,7 @@ void Connection::flush() {
     }
     size_t sent = n < 0 ? 0 : static_cast<size_t>(n);
     if (sent != 0) io_.deadlines().disarm(write_deadline_);
+    io_.count_out(sent);
     written_of_front_ += sent;
     while (front_ != nullptr && front_->stage == Stage::kWriting &&
            written_of_front_ >= front_->out_head.size() + front_->body_out.size()) {

@@ -63,6 +63,7 @@ bool Connection::receive() {
   if (room == 0) return false;
   const ssize_t n = stream_.read({to, room});
   if (n > 0) {
+    io_.count_in(static_cast<size_t>(n));
     (into_body ? body_received_ : end_) += static_cast<size_t>(n);
     if (into_body && !charge_body(body_received_)) return false;
     return static_cast<size_t>(n) == room || stream_.pending();

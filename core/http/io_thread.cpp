@@ -118,7 +118,7 @@ void IoThread::unwatch(int fd) {
 
 void IoThread::on_ready(const Pistache::Aio::FdSet& fds) {
   current_ = this;
-  now_ns_ = runtime::now_ns();
+  now_ns_ = batch_began_ns_ = runtime::now_ns();
   for (const auto& entry : fds) {
     const uint64_t tag = entry.getTag().value();
     if (tag == kEventTag) {
@@ -162,6 +162,10 @@ void IoThread::after_batch() {
   for (Connection* connection : buried_) delete connection;
   buried_.clear();
   arm_timer();
+  const uint64_t took = runtime::now_ns() - batch_began_ns_;
+  add(busy_ns_, took);
+  if (took > longest_batch_ns_.load(std::memory_order_relaxed))
+    longest_batch_ns_.store(took, std::memory_order_relaxed);
 }
 
 void IoThread::arm_timer() {

@@ -39,6 +39,11 @@ class IoThread final : public exchange::Home {
   void call(std::function<void()> task);
   size_t load() const { return load_.load(std::memory_order_relaxed); }
   size_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
+  // Since the last call of this function; one reader.
+  uint64_t take_longest_batch_ns() { return longest_batch_ns_.exchange(0, std::memory_order_relaxed); }
+  uint64_t busy_ns() const { return busy_ns_.load(std::memory_order_relaxed); }
+  uint64_t bytes_in() const { return bytes_in_.load(std::memory_order_relaxed); }
+  uint64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
 
   // ---- exchange::Home
   void post(exchange::Exchange* ex) override;
@@ -55,6 +60,8 @@ class IoThread final : public exchange::Home {
   exchange::SlabPool& slabs() { return slabs_; }
   exchange::Exchange* take_exchange();
   std::string_view date() { return date_.now(); }
+  void count_in(size_t bytes) { add(bytes_in_, bytes); }
+  void count_out(size_t bytes) { add(bytes_out_, bytes); }
   // When the events that are handled now were seen.
   uint64_t now_ns() const { return now_ns_; }
   // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache line.
@@ -83,6 +90,10 @@ class IoThread final : public exchange::Home {
     std::shared_ptr<const chain::Table> table;
   };
 
+  // This thread alone writes.
+  static void add(std::atomic<uint64_t>& sum, uint64_t more) {
+    sum.store(sum.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
   void drain_inbox();
   void run_calls();
   void arm_timer();
@@ -112,13 +123,15 @@ class IoThread final : public exchange::Home {
   std::atomic<bool> has_calls_{false};
   std::atomic<size_t> load_{0}, exchanges_{0};  // the second is written by this thread alone
 
+  std::atomic<uint64_t> bytes_in_{0}, bytes_out_{0}, busy_ns_{0}, longest_batch_ns_{0};
+
   exchange::DeadlineQueue deadlines_;
   exchange::SlabPool slabs_;
   std::vector<exchange::Exchange*> free_exchanges_;
   Connection* connections_ = nullptr;
   std::vector<Connection*> dirty_, buried_;
   DateCache date_;
-  uint64_t random_state_, now_ns_ = 0;
+  uint64_t random_state_, now_ns_ = 0, batch_began_ns_ = 0;
   std::vector<Published> tables_;
   bool draining_ = false, closing_idle_ = false, listening_ = false;
 };

@@ -182,6 +182,20 @@ size_t Server::exchanges() const {
   return sum;
 }
 
+Server::Figures Server::figures() const {
+  Figures sum;
+  for (const auto& io : threads_) {
+    sum.bytes_in += io->bytes_in();
+    sum.bytes_out += io->bytes_out();
+    sum.busy_ns += io->busy_ns();
+    sum.longest_batch_ns = std::max(sum.longest_batch_ns, io->take_longest_batch_ns());
+  }
+  sum.connections = connections();
+  sum.exchanges = exchanges();
+  sum.body_bytes = bodies_.load(std::memory_order_relaxed);
+  return sum;
+}
+
 IoThread& Server::least_loaded() {
   return **std::min_element(threads_.begin(), threads_.end(),
                             [](const auto& a, const auto& b) { return a->load() < b->load(); });

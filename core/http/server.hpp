@@ -76,6 +76,14 @@ class Server {
   size_t exchanges() const;
   size_t connections() const { return connections_.load(std::memory_order_acquire); }
 
+  // ---- what the host tells of itself; after run(), one reader
+  struct Figures {
+    uint64_t bytes_in = 0, bytes_out = 0, busy_ns = 0;
+    uint64_t longest_batch_ns = 0;  // of the loops, since it was asked last
+    size_t connections = 0, exchanges = 0, body_bytes = 0;
+  };
+  Figures figures() const;
+
   std::vector<Listener>& listeners() { return listeners_; }
   IoThread& least_loaded();
 

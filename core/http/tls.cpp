@@ -203,9 +203,17 @@ std::optional<Issue> Context::load() {
     const bool required = settings_.client_certificate == ClientCertificate::kRequired;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   }
+  tm end{};
+  ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)), &end);
   const std::lock_guard lock(mutex_);
   context_ = context;
+  expires_ = timegm(&end);
   return std::nullopt;
+}
+
+int64_t Context::expires() const {
+  const std::lock_guard lock(mutex_);
+  return expires_;
 }
 
 std::unique_ptr<Session> Context::accept(int fd) const {

@@ -80,6 +80,8 @@ class Context {
   // [any] Null when out of memory.
   std::unique_ptr<Session> accept(int fd) const;
   const Settings& settings() const { return settings_; }
+  // [any] When the certificate in use ends, in seconds since 1970; 0 before the first load().
+  int64_t expires() const;
 
  private:
   using Stamp = std::array<int64_t, 9>;  // device, inode, time of each file
@@ -89,6 +91,7 @@ class Context {
   Stamp loaded_{};
   mutable std::mutex mutex_;
   std::shared_ptr<ssl_ctx_st> context_;
+  int64_t expires_ = 0;
 };
 
 }  // namespace bulkhead::http::tls

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "bulkhead/extensions/introspect.h"
+#include "bulkhead/extensions/trace_context.h"
 #include "bulkhead/services/metric_sink.h"
 #include "bulkhead/services/trace_sink.h"
 #include "bulkhead/status.hpp"
@@ -12,6 +13,7 @@
 #include "core/plugins/instance.hpp"
 #include "core/plugins/manager.hpp"
 #include "core/runtime/clock.hpp"
+#include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
 
 namespace bulkhead::plugins {
@@ -42,7 +44,11 @@ struct HostApi {
     if (level < BH_TRACE || level > BH_ERROR || !plugin.environment_.log.enabled(static_cast<telemetry::Level>(level)))
       return;
     telemetry::Log::Fields all{{"plugin", plugin.id()}};
-    if (ex != nullptr) all.emplace_back("request_id", view(Exchange::of(ex)->request.id));
+    telemetry::TraceIds ids;
+    if (ex != nullptr) {
+      all.emplace_back("request_id", view(Exchange::of(ex)->request.id));
+      if (ids.take(*Exchange::of(ex))) all.insert(all.end(), {{"trace_id", ids.trace()}, {"span_id", ids.span()}});
+    }
     for (size_t i = 0; i < n; ++i) all.emplace_back(view(fields[i].name), view(fields[i].value));
     plugin.environment_.log.write(static_cast<telemetry::Level>(level), view(message), all);
   }
@@ -333,9 +339,28 @@ struct HostApi {
       visit(arg, &info);
     }
   }
+  static bh_status set_trace(const bh_host* h, bh_exchange* handle, const bh_trace_ids* ids) {
+    Exchange& ex = *Exchange::of(handle);
+    if (!of(h).trace_sink_) return BH_E_DENIED;
+    if (!BH_HAS(ids, span_id)) return BH_E_INVALID;
+    if (!ex.traced() && ex.stage != exchange::Stage::kReceive) return BH_E_STATE;
+    ex.set_trace(ids->trace_id, ids->span_id, ids->flags);
+    return BH_OK;
+  }
+  static bh_status get_trace(const bh_host* /*h*/, bh_exchange* handle, bh_trace_ids* ids) {
+    const Exchange& ex = *Exchange::of(handle);
+    if (!BH_HAS(ids, span_id)) return BH_E_INVALID;
+    if (!ex.traced()) return BH_E_NOT_FOUND;
+    ids->flags = ex.trace_flags();
+    std::memcpy(ids->trace_id, ex.request.trace_id, sizeof ids->trace_id);
+    std::memcpy(ids->span_id, ex.request.span_id, sizeof ids->span_id);
+    return BH_OK;
+  }
   static const void* extension(const bh_host* /*h*/, bh_str id) {
     static constexpr bh_introspect kIntrospect{sizeof(bh_introspect), 0, generation, visit_plugins, visit_routes};
-    return view(id) == BH_INTROSPECT_ID ? &kIntrospect : nullptr;
+    static constexpr bh_trace_context kTraceContext{sizeof(bh_trace_context), 0, set_trace, get_trace};
+    if (view(id) == BH_INTROSPECT_ID) return &kIntrospect;
+    return view(id) == BH_TRACE_CONTEXT_ID ? &kTraceContext : nullptr;
   }
 
   static void fill(Instance& plugin, bh_host* h) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/runtime/clock.hpp"
+
 namespace bulkhead::runtime {
 
 Executor::Executor(size_t threads, size_t queue) : limit_(queue), ring_(std::max<size_t>(queue, 16)) {
@@ -14,16 +16,17 @@ Executor::Executor(size_t threads, size_t queue) : limit_(queue), ring_(std::max
 }
 
 bool Executor::submit(const Task& task, bool force) {
+  const uint64_t now = now_ns();
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || (!force && count_ >= limit_)) return false;
     if (count_ == ring_.size()) {
-      std::vector<Task> larger(ring_.size() * 2);
+      std::vector<Queued> larger(ring_.size() * 2);
       for (size_t i = 0; i < count_; ++i) larger[i] = ring_[(head_ + i) % ring_.size()];
       ring_.swap(larger);
       head_ = 0;
     }
-    ring_[(head_ + count_++) % ring_.size()] = task;
+    ring_[(head_ + count_++) % ring_.size()] = {task, now};
   }
   ready_.notify_one();
   return true;
@@ -39,9 +42,9 @@ void Executor::stop() {
     if (thread.joinable()) thread.join();
 }
 
-size_t Executor::queued() const {
+Executor::Figures Executor::figures() const {
   const std::lock_guard lock(mutex_);
-  return count_;
+  return {count_, taken_, waited_ns_};
 }
 
 void Executor::work() {
@@ -49,9 +52,12 @@ void Executor::work() {
   while (true) {
     ready_.wait(lock, [this] { return stopping_ || count_ != 0; });
     if (count_ == 0) return;
-    const Task task = ring_[head_];
+    const Task task = ring_[head_].task;
+    const uint64_t since = ring_[head_].since_ns, now = now_ns();
     head_ = (head_ + 1) % ring_.size();
     --count_;
+    ++taken_;
+    waited_ns_ += now > since ? now - since : 0;
     lock.unlock();
     task.run(task);
     lock.lock();

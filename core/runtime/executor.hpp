@@ -30,7 +30,11 @@ class Executor {
   bool submit(const Task& task, bool force = false);
   // Runs what is queued, then joins the threads.
   void stop();
-  size_t queued() const;
+  struct Figures {
+    size_t queued = 0;
+    uint64_t taken = 0, waited_ns = 0;  // tasks that left the queue, and how long they were in it together
+  };
+  Figures figures() const;
 
  private:
   void work();
@@ -38,8 +42,13 @@ class Executor {
   const size_t limit_;
   mutable std::mutex mutex_;
   std::condition_variable ready_;
-  std::vector<Task> ring_;
+  struct Queued {
+    Task task;
+    uint64_t since_ns = 0;
+  };
+  std::vector<Queued> ring_;
   size_t head_ = 0, count_ = 0;
+  uint64_t taken_ = 0, waited_ns_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

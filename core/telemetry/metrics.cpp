@@ -74,16 +74,19 @@ std::string Metrics::series(uint32_t metric, const bh_str* labels, size_t count,
   const std::lock_guard lock(mutex_);
   if (metric == 0 || metric > metrics_.size()) return "no such metric";
   if (count != metrics_[metric - 1].labels.size()) return metrics_[metric - 1].name + " has another number of labels";
+  auto& known = metrics_[metric - 1].series;
+  std::string key;
+  for (size_t i = 0; i < count; ++i) key.append(view(labels[i])).push_back('\0');
+  if (const auto found = known.find(key); found != known.end()) {
+    *id = found->second;
+    return {};
+  }
+  if (known.size() == kMaxSeries) return metrics_[metric - 1].name + " has too many series";
   Series kept{metric, {}};
   for (size_t i = 0; i < count; ++i) kept.labels.emplace_back(view(labels[i]));
-  for (size_t i = 0; i < series_.size(); ++i) {
-    if (series_[i].metric == metric && series_[i].labels == kept.labels) {
-      *id = static_cast<uint32_t>(i + 1);
-      return {};
-    }
-  }
   series_.push_back(std::move(kept));
   *id = static_cast<uint32_t>(series_.size());
+  known.emplace(std::move(key), *id);
   if (const Sink* sink = sink_.load(std::memory_order_relaxed); sink != nullptr) replay(*sink, *id, series_.back());
   return {};
 }

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost-dev libboost-filesystem-dev libsoci-dev libpq-dev
-  libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev)
+  libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev
+  prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev)
 export BUILD_PACKAGES
 
 # Installs those that are missing, and says so before it does.

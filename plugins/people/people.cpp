@@ -12,6 +12,7 @@
 #include "bulkhead/services/sql.hpp"
 #include "conditions.hpp"
 #include "csv.hpp"
+#include "kpis.hpp"
 #include "people_embedded.hpp"
 #include "query.hpp"
 #include "record.hpp"
@@ -120,7 +121,7 @@ constexpr bh_command_info kCommandList[] = {
 
 class People : public bulkhead::Plugin {
  public:
-  People(bulkhead::Host h, const Json& config) : Plugin(h) {
+  People(bulkhead::Host h, const Json& config) : Plugin(h), kpis_(h), kpi_interval_s_(config.at("kpi_interval_s")) {
     if (const std::string seed = config.at("seed"); !seed.empty()) seed_ = read_csv(seed);
     const Json operations = Json::parse(people_embedded::operations_json);
     auto operation = [&](const char* name) { return operations.at(name).dump(); };
@@ -167,18 +168,21 @@ class People : public bulkhead::Plugin {
       if (result.ok()) {
         seed_.clear();
         seed_.shrink_to_fit();
-        host().health(BH_READY);
-        return;
+        return ready();
       }
       host().health(BH_STARTING, "loading the first records: " + result.message);
       retry_seed();
     };
     try {
-      if (seed_.empty()) return host().health(BH_READY);
+      if (seed_.empty()) return ready();
       store_->seed(seed_, done);
     } catch (const bulkhead::Failure&) {
       retry_seed();
     }
+  }
+  void ready() {
+    host().health(BH_READY);
+    kpis_.watch(*store_, kpi_interval_s_);
   }
   void retry_seed() {
     host().raw()->timer(
@@ -211,9 +215,10 @@ class People : public bulkhead::Plugin {
     bh_exchange* handle = ex.handle();
     // The request's views live as long as the exchange is held.
     store_->list(query, request.deadline_ns(), handle,
-                 [this, ex = std::move(ex), path = request.path(), parameters = request.query()](
-                     const SqlResult& result, Store::Page page) {
+                 [this, ex = std::move(ex), path = request.path(), parameters = request.query(),
+                  searches = !query.filters.empty()](const SqlResult& result, Store::Page page) {
                    if (!result.ok()) return fail(ex, result);
+                   kpis_.count(searches ? Operation::kSearch : Operation::kList);
                    Response response = bulkhead::json(200, std::move(page.json));
                    if (cache_.wanted()) response.header("surrogate-key", std::string(kLists));
                    if (!page.cursor.empty())
@@ -234,6 +239,7 @@ class People : public bulkhead::Plugin {
                      ex.reply(bulkhead::problem(not_found(uuid), id));
                      return;
                    }
+                   kpis_.count(Operation::kRead);
                    const bool same = !known.empty() && etag_matches(known, etag(record.version), true);
                    Response response =
                        same ? Response(304).header("etag", etag(record.version)) : record_response(200, record);
@@ -251,6 +257,7 @@ class People : public bulkhead::Plugin {
     store_->insert(*person, request.deadline_ns(), handle, [this, ex = std::move(ex), person](const SqlResult& result) {
       changed(person->uuid, result);
       if (!result.ok()) return fail(ex, result);
+      kpis_.count(Operation::kCreate);
       Record record{true, 1, {}};
       write_record(*person, &record.json);
       ex.reply(record_response(201, record).header("location", "/people/" + person->uuid));
@@ -260,7 +267,7 @@ class People : public bulkhead::Plugin {
   // Reads the record, decides, writes: one transaction, so nothing comes between.
   // `next` makes the new record from the current one, or throws the Problem to answer with.
   template <typename Next>
-  void update(const Request& request, Exchange ex, Next next) {
+  void update(const Request& request, Exchange ex, Operation operation, Next next) {
     struct State {
       std::string uuid, if_match, if_none_match, request_id;
       Response response;
@@ -289,9 +296,10 @@ class People : public bulkhead::Plugin {
           }
           return false;
         },
-        [this, ex = std::move(ex), state](const SqlResult& result) {
+        [this, ex = std::move(ex), state, operation](const SqlResult& result) {
           if (!state->refused) changed(state->uuid, result);
           if (!result.ok() && !state->refused) return fail(ex, result);
+          if (!state->refused) kpis_.count(operation);
           ex.reply(std::move(state->response));
         });
   }
@@ -307,7 +315,7 @@ class People : public bulkhead::Plugin {
     require_json_accepted(request);
     require_json_body(request);
     const std::string uuid = uuid_of(request);
-    update(request, std::move(ex),
+    update(request, std::move(ex), Operation::kReplace,
            [this, person = checked(parse_body(request.body()), uuid)](bulkhead::SqlTransaction& transaction,
                                                                       const Record& current) {
              return write(transaction, person, current.version);
@@ -329,7 +337,7 @@ class People : public bulkhead::Plugin {
     if (operations) check_operations(patch_body);
     if (!operations && !patch_body.is_object())
       throw Problem(422, "One field is not valid.", {{"", "must be an object with the fields to change"}});
-    update(request, std::move(ex),
+    update(request, std::move(ex), Operation::kChange,
            [this, patch_body, operations, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction,
                                                                    const Record& current) {
              Json record = Json::parse(current.json);
@@ -347,7 +355,7 @@ class People : public bulkhead::Plugin {
   }
 
   void remove(const Request& request, Exchange ex) {
-    update(request, std::move(ex),
+    update(request, std::move(ex), Operation::kRemove,
            [this, uuid = uuid_of(request)](bulkhead::SqlTransaction& transaction, const Record&) {
              store_->remove(transaction, uuid);
              return Response(204);
@@ -363,6 +371,7 @@ class People : public bulkhead::Plugin {
                                                                                      const Record& record) {
                       changed(uuid, result);
                       if (!result.ok()) return fail(ex, result);
+                      if (record.found) kpis_.count(Operation::kRestore);
                       ex.reply(record.found
                                    ? record_response(200, record)
                                    : bulkhead::problem({404, "There is no deleted passenger " + uuid + "."}, id));
@@ -390,6 +399,8 @@ class People : public bulkhead::Plugin {
     }
   }
 
+  Kpis kpis_;
+  const uint64_t kpi_interval_s_;
   bulkhead::CacheTags cache_;
   std::unique_ptr<Store> store_;
   std::vector<Person> seed_;

@@ -201,6 +201,20 @@ void Store::list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, 
       });
 }
 
+void Store::count(CountDone done) const {
+  static constexpr std::array<int32_t, 3> kColumns = {BH_INT, BH_BOOL, BH_INT};
+  auto counts = std::make_shared<Counts>();
+  sql_.submit(
+      {.sql = "select passenger_class, survived, count(*) from people where deleted_at is null "
+              "group by passenger_class, survived",
+       .columns = kColumns,
+       .flags = BH_SQL_READ},
+      [counts](std::span<const bh_value> cells) {
+        (*counts)[{cells[0].as.i, cells[1].as.i != 0}] = cells[2].as.i;
+      },
+      [counts, done = std::move(done)](const SqlResult& result) { done(result, *counts); });
+}
+
 void Store::insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const {
   const std::vector<bh_value> values = insert_values(person);
   sql_.submit(

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
@@ -32,6 +34,8 @@ class Store {
     std::string json;
     std::string cursor;  // of the next page, "" where this one is not full
   };
+  using Counts = std::map<std::pair<int64_t, bool>, int64_t>;  // by class and survival
+  using CountDone = std::function<void(const bulkhead::SqlResult&, const Counts&)>;
   using ListDone = std::function<void(const bulkhead::SqlResult&, Page)>;
 
   explicit Store(const bulkhead::Host& host) : sql_(host) {}
@@ -46,6 +50,7 @@ class Store {
   // ---- asynchronous; they throw Failure where the database takes no work
   void find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const;
   void list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const;
+  void count(CountDone done) const;
   void insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const;
   void restore(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const;
   template <typename Run, typename TransactionDone>

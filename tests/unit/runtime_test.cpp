@@ -35,9 +35,11 @@ TEST(Executor, RefusesWhenFullAndRunsWhatIsQueuedOnStop) {
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(executor.submit(counter));
   EXPECT_FALSE(executor.submit(counter));
   for (int i = 0; i < 40; ++i) EXPECT_TRUE(executor.submit(counter, true)) << "forced work passes the bound";
-  EXPECT_EQ(executor.queued(), 44u);
+  EXPECT_EQ(executor.figures().queued, 44u);
   go.count_down();
   executor.stop();
+  EXPECT_EQ(executor.figures().taken, 45u);
+  EXPECT_GT(executor.figures().waited_ns, 0u);
   EXPECT_EQ(shared.ran, 44);
   EXPECT_FALSE(executor.submit(counter));
 }

@@ -1,0 +1,91 @@
+// The metrics plugin: keeps what everybody records, and shows it to Prometheus.
+#include <string>
+
+#include "bulkhead/extensions/introspect.h"
+#include "bulkhead/extensions/trace_context.h"
+#include "bulkhead/plugin.hpp"
+#include "bulkhead/services/metric_sink.h"
+#include "exposition.hpp"
+#include "metrics_embedded.hpp"
+#include "requests.hpp"
+#include "store.hpp"
+
+namespace metrics {
+
+using bulkhead::Json;
+
+class Metrics : public bulkhead::Plugin {
+ public:
+  Metrics(bulkhead::Host h, const Json& config)
+      : Plugin(h),
+        store_(config.at("max_series_per_metric")),
+        traces_(h.extension<bh_trace_context>(BH_TRACE_CONTEXT_ID)) {
+    sink_.size = sizeof sink_;
+    sink_.metric = [](void* self, uint32_t id, bh_str /*owner*/, const bh_metric* metric) {
+      static_cast<Metrics*>(self)->store_.metric(id, *metric);
+    };
+    sink_.series = [](void* self, uint32_t id, uint32_t metric, const bh_str* labels, size_t count) {
+      static_cast<Metrics*>(self)->store_.series(id, metric, labels, count);
+    };
+    sink_.record = [](void* self, uint32_t id, double value, bh_exchange* ex) {
+      static_cast<Metrics*>(self)->record(id, value, ex);
+    };
+    h.publish(BH_METRIC_SINK_ID, BH_METRIC_SINK_VERSION, &sink_, this);
+    requests_ = std::make_unique<Requests>(h);
+    hook(BH_ADMIT, [this](const bulkhead::Request& request) {
+      requests_->began(request);
+      return bh_flow{BH_NEXT};
+    });
+    hook(BH_COMPLETE, [this](const bulkhead::Request& request) {
+      requests_->ended(request);
+      return bh_flow{BH_NEXT};
+    });
+    // Off the I/O threads: thousands of series take milliseconds.
+    get("/metrics", &Metrics::show, Json::parse(metrics_embedded::operations_json).at("metrics").dump(),
+        {.blocking = true});
+  }
+
+  void start() override {
+    const auto* introspect = host().extension<bh_introspect>(BH_INTROSPECT_ID);
+    if (introspect == nullptr) return;
+    introspect->routes(
+        host().raw(),
+        [](void* self, const bh_route_info* route) {
+          static_cast<Requests*>(self)->expect(bulkhead::to_view(route->method), bulkhead::to_view(route->pattern));
+        },
+        requests_.get());
+  }
+
+ private:
+  void record(uint32_t id, double value, bh_exchange* ex) {
+    if (ex == nullptr || traces_ == nullptr || !store_.takes_exemplar(id)) return store_.record(id, value, nullptr);
+    bh_trace_ids trace{};
+    trace.size = sizeof trace;
+    const bool exported = traces_->get(host().raw(), ex, &trace) == BH_OK && (trace.flags & BH_SAMPLED) != 0;
+    store_.record(id, value, exported ? &trace : nullptr);
+  }
+
+  bulkhead::Response show(const bulkhead::Request& request) {
+    const std::vector<Collected> collected = store_.collect();
+    const bool open = prefers_open_metrics(request.header_list("accept"));
+    return bulkhead::Response(200)
+        .type(open ? kOpenMetricsType : kTextType)
+        .header("cache-control", "no-store")
+        .header("vary", "accept")
+        .body(open ? open_metrics(collected) : text(collected));
+  }
+
+  Store store_;
+  const bh_trace_context* traces_;
+  bh_metric_sink sink_{};
+  std::unique_ptr<Requests> requests_;
+};
+
+constexpr bh_need kOffers[] = {bulkhead::service(BH_METRIC_SINK_ID, BH_METRIC_SINK_VERSION)};
+// COMPLETE comes after tracing has decided whether the request's trace is kept: an exemplar names no other.
+constexpr bh_str kAfter[] = {bulkhead::to_str("tracing")};
+
+}  // namespace metrics
+
+BULKHEAD_PLUGIN(metrics::Metrics, "metrics", "1.0.0", "Metrics in the formats of Prometheus.",
+                .schema = metrics_embedded::schema_json, .offers = metrics::kOffers, .after = metrics::kAfter)
