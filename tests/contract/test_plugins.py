@@ -203,7 +203,7 @@ def test_a_plugin_resumes_only_its_own_step(hosts):
 
 def test_resumed_and_let_go_at_once(hosts):
     """While the step that waits for it returns: letting go after ex_resume is no 500."""
-    host = hosts(contract_config(("c", "chained", "{ name: c }")))
+    host = hosts(contract_config(("c", "chained", "{ name: c, races: true }")))
     out = subprocess.run(["wrk", "-t1", "-c4", "-d2s", "-H", "X-Stop: race", f"http://127.0.0.1:{host.port}/chained/c/completed"],
                          capture_output=True, text=True, timeout=60).stdout
     assert int(host.get("/chained/c/completed").body) > 100 and "Non-2xx" not in out, out

@@ -7,7 +7,8 @@
 
 class Chained : public bulkhead::Plugin {
  public:
-  Chained(bulkhead::Host host, const bulkhead::Json& config) : Plugin(host), name_(config.value("name", "x")) {
+  Chained(bulkhead::Host host, const bulkhead::Json& config)
+      : Plugin(host), name_(config.value("name", "x")), races_(config.value("races", false)) {
     hook(BH_RECEIVE, &Chained::receive);
     hook(BH_ADMIT, &Chained::admit);
     hook(BH_AUTHENTICATE, &Chained::authenticate);
@@ -19,6 +20,7 @@ class Chained : public bulkhead::Plugin {
     post("/chained/" + name_ + "/echo", &Chained::echo);
   }
   void start() override {
+    if (!races_) return;
     resumer_ = std::jthread([this](const std::stop_token& stopping) {
       while (!stopping.stop_requested()) {
         const std::unique_ptr<bulkhead::Exchange> ex(handed_.exchange(nullptr));
@@ -109,6 +111,7 @@ class Chained : public bulkhead::Plugin {
   bulkhead::Response echo(const bulkhead::Request& r) { return bulkhead::text(200, std::string(r.body())); }
 
   std::string name_;
+  const bool races_;
   std::atomic<int> completed_{0};
   std::atomic<bulkhead::Exchange*> handed_{nullptr};
   std::jthread resumer_;
@@ -116,4 +119,4 @@ class Chained : public bulkhead::Plugin {
 BULKHEAD_PLUGIN(
     Chained, "chained", "1.0.0", "A hook in every phase.",
     .schema =
-        R"({"type":"object","additionalProperties":false,"properties":{"name":{"type":"string","description":"Part of its routes."}}})")
+        R"({"type":"object","additionalProperties":false,"properties":{"name":{"type":"string","description":"Part of its routes."},"races":{"type":"boolean","description":"A thread spins to resume who says x-stop: race."}}})")
