@@ -4,12 +4,11 @@
 
 namespace people {
 
-using std::string_view_literals::operator""sv;
-
 Kpis::Kpis(const bulkhead::Host& host) : host_(host) {
   static constexpr std::array<std::string_view, 8> kNames = {"read",    "list",   "search", "create",
                                                              "replace", "change", "remove", "restore"};
   static constexpr std::array<std::string_view, 1> kOperation = {"operation"};
+  static constexpr std::array<std::string_view, 3> kClasses = {"1", "2", "3"};
   static constexpr std::array<std::string_view, 2> kGroup = {"passenger_class", "survived"};
   const uint32_t operations =
       host.metric(BH_COUNTER, "people_operations_total",
@@ -20,9 +19,9 @@ Kpis::Kpis(const bulkhead::Host& host) : host_(host) {
   const uint32_t records = host.metric(BH_GAUGE, "people_records", "Passengers that are not deleted.", kGroup);
   for (const int64_t passenger_class : {1, 2, 3})
     for (const bool survived : {false, true})
-      records_[{passenger_class, survived}] = host.series(
-          records, std::array<std::string_view, 2>{"123"sv.substr(static_cast<size_t>(passenger_class) - 1, 1),
-                                                   survived ? "true" : "false"});
+      records_[{passenger_class, survived}] =
+          host.series(records, std::array<std::string_view, 2>{kClasses[static_cast<size_t>(passenger_class) - 1],
+                                                               survived ? "true" : "false"});
 }
 
 void Kpis::watch(const Store& store, uint64_t interval_s) {
