@@ -324,7 +324,7 @@ TEST(Plugin, BadInputIsRefusedBeforeTheDatabaseIsAsked) {
   const bh_sql api = down();
   bulkhead::testing::FakeHost host(bh_plugin_v1());
   host.provide(BH_SQL_ID, BH_SQL_VERSION, &api, nullptr);
-  host.create({{"seed", ""}});
+  host.create({{"seed", ""}, {"kpi_interval_s", 0}});
   host.start();
   EXPECT_EQ(host.health, BH_READY);
   EXPECT_EQ(host.call({.target = "/people/not-a-uuid"}).status, 400);
@@ -350,7 +350,7 @@ TEST(Plugin, BadInputIsRefusedBeforeTheDatabaseIsAsked) {
 
 TEST(Plugin, NeedsItsGrantAndItsSeed) {
   bulkhead::testing::FakeHost host(bh_plugin_v1());
-  EXPECT_THROW(host.create({{"seed", "/nowhere.csv"}}), std::runtime_error);
-  host.create({{"seed", ""}});
+  EXPECT_THROW(host.create({{"seed", "/nowhere.csv"}, {"kpi_interval_s", 0}}), std::runtime_error);
+  host.create({{"seed", ""}, {"kpi_interval_s", 0}});
   EXPECT_THROW(host.start(), std::runtime_error) << "nobody publishes bh.sql";
 }
