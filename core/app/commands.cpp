@@ -187,10 +187,7 @@ int run_command(const std::string& config, const std::string& id, const std::vec
               << "\n";
     return 2;
   }
-  const bh_plugin& d = plugin->descriptor();
-  const auto* commands = d.extension == nullptr
-                             ? nullptr
-                             : static_cast<const bh_commands*>(d.extension(plugin->self(), str(BH_COMMAND_ID)));
+  const auto* commands = static_cast<const bh_commands*>(plugin->extension(str(BH_COMMAND_ID)));
   if (commands == nullptr || commands->count == 0) {
     std::cerr << "the plugin '" << id << "' has no commands\n";
     return 2;

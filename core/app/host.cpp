@@ -5,8 +5,10 @@
 #include <csignal>
 #include <cstdio>
 
+#include "bulkhead/extensions/reopen.h"
 #include "core/exchange/exchange.hpp"
 #include "core/telemetry/frame.hpp"
+#include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
 
 namespace bulkhead::app {
@@ -83,16 +85,18 @@ bool Host::start_plugins() { return fail(manager_->start()); }
 
 int Host::serve() {
   auto report = [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
-    log_->write(Level::kError, what,
-                {{"plugin", plugin},
-                 {"request_id", view(ex.request.id)},
-                 {"method", view(ex.request.method)},
-                 {"path", view(ex.request.path)}});
+    telemetry::Log::Fields fields = {{"plugin", plugin},
+                                     {"request_id", view(ex.request.id)},
+                                     {"method", view(ex.request.method)},
+                                     {"path", view(ex.request.path)}};
+    telemetry::TraceIds ids;
+    if (ids.take(ex)) fields.insert(fields.end(), {{"trace_id", ids.trace()}, {"span_id", ids.span()}});
+    log_->write(Level::kError, what, fields);
   };
   chain::RunnerSettings settings{config_.request_timeout_ms, config_.enforce_scopes};
-  runner_ = std::make_unique<chain::Runner>(settings, *executor_, report);
+  runner_ = std::make_unique<chain::Runner>(settings, *executor_, tracing_, report);
   settings.enforce_scopes = false;
-  admin_runner_ = std::make_unique<chain::Runner>(settings, *executor_, report);
+  admin_runner_ = std::make_unique<chain::Runner>(settings, *executor_, tracing_, report);
 
   // Series are made before the first request, so counting one is an index.
   std::array<uint32_t, http::kRefusals> refusals{};
@@ -170,6 +174,14 @@ int Host::serve() {
   return 0;
 }
 
+void Host::reopen_files() {
+  if (!log_->reopen()) log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
+  for (const auto& plugin : manager_->instances()) {
+    const auto* files = static_cast<const bh_reopen*>(plugin->extension(str(BH_REOPEN_ID)));
+    if (files != nullptr) files->reopen(plugin->self());
+  }
+}
+
 void Host::wait_for_stop() {
   sigset_t set;
   sigemptyset(&set);
@@ -177,8 +189,7 @@ void Host::wait_for_stop() {
   while (true) {
     int number = 0;
     if (sigwait(&set, &number) != 0 || number == SIGTERM || number == SIGINT) return;
-    if (number == SIGUSR1 && !log_->reopen())
-      log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
+    if (number == SIGUSR1) reopen_files();
     if (number == SIGHUP) {
       reload_certificates(true);
       log_->write(Level::kInfo, "SIGHUP: certificates were read again; a new configuration is applied by a restart");

@@ -49,6 +49,7 @@ class Host {
   void add_endpoint(const config::ListenerEntry& entry);
   // Reads certificates again: those whose files changed, or all.
   void reload_certificates(bool all);
+  void reopen_files();
   void wait_for_stop();
 
   config::Document document_;

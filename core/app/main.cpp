@@ -40,7 +40,7 @@ int run(int argc, char** argv) {
   };
   auto with_json = [&](CLI::App* command) { command->add_flag("--json", json, "Print JSON"); };
 
-  auto* serve = cli.add_subcommand("serve", "Serve until SIGTERM or SIGINT; SIGUSR1 reopens the log file.");
+  auto* serve = cli.add_subcommand("serve", "Serve until SIGTERM or SIGINT; SIGUSR1 reopens log files.");
   with_config(serve);
   serve->footer("Example: bulkhead serve configs/titanic.yaml");
   auto* check = cli.add_subcommand("check", "Load and validate everything without serving.");

@@ -213,6 +213,7 @@ void Runner::run_blocking(const runtime::Task& task) {
 void Runner::end_step(Exchange& ex) {
   if (ex.timed_step == Exchange::kNoStep) return;
   ex.end_turn();
+  if (ex.step_span != nullptr) telemetry::Tracing::end(std::exchange(ex.step_span, nullptr), BH_OK);
   const uint64_t now = runtime::ticks();
   ex.table->latency->add(ex.home().number(), std::exchange(ex.timed_step, Exchange::kNoStep), now - ex.step_began);
   ex.step_began = now;
@@ -224,9 +225,18 @@ void Runner::stop_waiting(Exchange& ex) {
   ex.supersede();
 }
 
+void Runner::begin_span(Exchange& ex, const StepRef& step) {
+  if (ex.stage == Stage::kComplete) return;  // the trace is on its way already
+  const StepLabel& label = ex.table->labels[step.number];
+  std::string name(label.plugin);
+  name.append(" ").append(label.phase);
+  ex.step_span = tracing_.begin(label.plugin, ex.handle(), nullptr, BH_SPAN_STEP, str(name));
+}
+
 Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
   ex.timed_step = step.number;
   ex.begin_turn(step.owner);
+  if (tracing_.steps()) begin_span(ex, step);
   const Outcome outcome = start_step(ex, step);
   if (outcome != Outcome::kSuspended) end_step(ex);
   return outcome;

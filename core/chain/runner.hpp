@@ -13,6 +13,7 @@
 #include "core/chain/table.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/runtime/executor.hpp"
+#include "core/telemetry/tracing.hpp"
 
 namespace bulkhead::chain {
 
@@ -27,8 +28,8 @@ class Runner {
   // (exchange, plugin, what is wrong): a defect of a plugin, or a 500 whose reason the caller must not see.
   using Report = std::function<void(Exchange&, std::string_view, std::string_view)>;
 
-  Runner(RunnerSettings settings, runtime::Executor& executor, Report report)
-      : settings_(settings), executor_(executor), report_(std::move(report)) {}
+  Runner(RunnerSettings settings, runtime::Executor& executor, telemetry::Tracing& tracing, Report report)
+      : settings_(settings), executor_(executor), tracing_(tracing), report_(std::move(report)) {}
 
   // [any] Publishes a new table; exchanges that began with the old one finish with it.
   void publish(std::shared_ptr<const Table> table);
@@ -66,12 +67,14 @@ class Runner {
   void enter(Exchange& ex, exchange::Stage stage);
   // The step that ran or was waited for is over; the next one begins this moment.
   void end_step(Exchange& ex);
+  void begin_span(Exchange& ex, const StepRef& step);
   // What the exchange waits for no longer counts.
   void stop_waiting(Exchange& ex);
   static void run_blocking(const runtime::Task& task);
 
   const RunnerSettings settings_;
   runtime::Executor& executor_;
+  telemetry::Tracing& tracing_;
   Report report_;
   std::atomic<uint64_t> generation_{0};
   mutable std::mutex mutex_;

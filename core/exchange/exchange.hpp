@@ -202,7 +202,8 @@ class Exchange final : public DeadlineEntry {
   // The step whose time is being taken, by its number in the table; none while the host itself works.
   static constexpr uint32_t kNoStep = UINT32_MAX;
   uint32_t timed_step = kNoStep;
-  uint64_t step_began = 0;  // ticks
+  uint64_t step_began = 0;       // ticks
+  bh_span* step_span = nullptr;  // where steps are traced
   uint32_t timeout_ms = 0;
   bool timed_out = false, aborted = false;  // aborted: the caller left first
   std::string_view current;                 // plugin whose step runs or is waited for

@@ -5,6 +5,7 @@
 
 #include "bulkhead/extensions/introspect.h"
 #include "bulkhead/extensions/trace_context.h"
+#include "bulkhead/services/log_sink.h"
 #include "bulkhead/services/metric_sink.h"
 #include "bulkhead/services/trace_sink.h"
 #include "bulkhead/status.hpp"
@@ -165,6 +166,10 @@ struct HostApi {
     if (view(id) == BH_TRACE_SINK_ID) {
       plugin.environment_.tracing.set_sink(static_cast<const bh_trace_sink*>(api), self);
       plugin.trace_sink_ = true;
+    }
+    if (view(id) == BH_LOG_SINK_ID) {
+      plugin.environment_.log.set_sink(static_cast<const bh_log_sink*>(api), self);
+      plugin.log_sink_ = true;
     }
     return BH_OK;
   }

@@ -103,6 +103,7 @@ void Instance::retire() {
   }
   if (metric_sink_) environment_.metrics.clear_sink();
   if (trace_sink_) environment_.tracing.clear_sink();
+  if (log_sink_) environment_.log.clear_sink();
   environment_.services.withdraw(this);
   const bool started = life_ == Life::kDraining;
   life_ = Life::kStopped;

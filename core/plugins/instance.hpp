@@ -59,6 +59,10 @@ class Instance {
   const std::string& file() const { return library_->path(); }
   const config::PluginEntry& entry() const { return entry_; }
   void* self() const { return self_; }
+  // What it offers under this id, or null.
+  const void* extension(bh_str id) const {
+    return descriptor().extension != nullptr && self_ != nullptr ? descriptor().extension(self_, id) : nullptr;
+  }
   chain::OrderRule order_rule() const;
   const std::vector<chain::Route>& routes() const { return routes_; }
   const std::vector<chain::Hook>& hooks() const { return hooks_; }
@@ -86,7 +90,7 @@ class Instance {
   std::atomic<Life> life_{Life::kMapped};
   void* self_ = nullptr;
   std::vector<std::pair<std::string, std::string>> grants_;  // kind, glob
-  bool may_identify_ = false, metric_sink_ = false, trace_sink_ = false;
+  bool may_identify_ = false, metric_sink_ = false, trace_sink_ = false, log_sink_ = false;
 
   std::vector<chain::Route> routes_;
   std::vector<chain::Hook> hooks_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "bulkhead/nearest.hpp"
+#include "bulkhead/services/metric_sink.h"
+#include "bulkhead/services/trace_sink.h"
 #include "core/chain/order.hpp"
 #include "core/config/schema.hpp"
 #include "core/exchange/text.hpp"
@@ -83,6 +85,13 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
 std::string Manager::sort_by_needs() {
   std::vector<Instance*> waiting, sorted;
   for (const auto& plugin : instances_) waiting.push_back(plugin.get());
+  // Who keeps what all others record starts first, so it stops last.
+  std::stable_partition(waiting.begin(), waiting.end(), [](const Instance* plugin) {
+    const bh_plugin& d = plugin->descriptor();
+    return std::any_of(d.offers, d.offers + d.offer_count, [](const bh_need& offer) {
+      return view(offer.service) == BH_METRIC_SINK_ID || view(offer.service) == BH_TRACE_SINK_ID;
+    });
+  });
   auto provider_of = [&](std::string_view service) -> Instance* {
     for (const auto& plugin : instances_) {
       const bh_plugin& d = plugin->descriptor();

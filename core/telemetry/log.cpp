@@ -9,9 +9,12 @@
 #include <array>
 #include <atomic>
 #include <ctime>
+#include <deque>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "core/exchange/text.hpp"
 
 namespace bulkhead::telemetry {
 
@@ -105,6 +108,28 @@ class Log::Impl {
   std::shared_ptr<DescriptorSink> sink;
   std::shared_ptr<spdlog::details::thread_pool> pool;  // its destructor writes what is queued
   std::shared_ptr<spdlog::async_logger> logger;
+
+  struct Sink {
+    const bh_log_sink* api;
+    void* self;
+  };
+  void forward(Level line_level, std::string_view message, const Fields& fields) const {
+    const Sink* to = forwarded.load(std::memory_order_acquire);
+    if (to == nullptr) return;
+    std::vector<bh_log_field> all;
+    all.reserve(fields.size());
+    for (const auto& [key, value] : fields) {
+      bh_log_field& field = all.emplace_back();
+      field.name = str(key);
+      field.value.kind = BH_TEXT;
+      field.value.as.s = str(value);
+    }
+    to->api->log(to->self, static_cast<int32_t>(line_level), str(message), all.data(), all.size());
+  }
+
+  std::atomic<const Sink*> forwarded{nullptr};
+  std::mutex sinks_mutex;
+  std::deque<Sink> sinks;  // a thread in forward() may still look at an old one
 };
 
 Log::Log(const LogSettings& settings) : impl_(std::make_unique<Impl>(settings)) {}
@@ -116,8 +141,15 @@ void Log::set_level(Level level) { impl_->level.store(level, std::memory_order_r
 uint64_t Log::dropped() const { return impl_->pool->overrun_counter(); }
 bool Log::reopen() { return impl_->sink->reopen(); }
 
+void Log::set_sink(const bh_log_sink* api, void* self) {
+  const std::lock_guard lock(impl_->sinks_mutex);
+  impl_->forwarded.store(&impl_->sinks.emplace_back(Impl::Sink{api, self}), std::memory_order_release);
+}
+void Log::clear_sink() { impl_->forwarded.store(nullptr, std::memory_order_release); }
+
 void Log::write(Level level, std::string_view message, const Fields& fields) {
   if (!enabled(level)) return;
+  impl_->forward(level, message, fields);
   std::string line;
   if (impl_->json) {
     nlohmann::ordered_json entry = {{"timestamp", timestamp()},

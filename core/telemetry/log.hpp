@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "bulkhead/services/log_sink.h"
+
 namespace bulkhead::telemetry {
 
 enum class Level : int { kTrace, kDebug, kInfo, kWarn, kError };
@@ -38,6 +40,9 @@ class Log {
   bool enabled(Level level) const;
   Level level() const;
   void set_level(Level level);
+  // Gets every line as well, from whoever writes it.
+  void set_sink(const bh_log_sink* api, void* self);
+  void clear_sink();
   uint64_t dropped() const;
   // Closes and opens the file again, after a rotation. False if it cannot be opened; the old one stays.
   bool reopen();

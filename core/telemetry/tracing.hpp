@@ -25,6 +25,11 @@ class Tracing {
   static void context(bh_span* span, char traceparent[56]);
   static void end(bh_span* span, bh_status outcome);
 
+  // Whether the sink wants a span for each step.
+  bool steps() const {
+    const bh_span* sink = sink_.load(std::memory_order_acquire);
+    return sink != nullptr && (sink->api->flags & BH_TRACE_STEPS) != 0;
+  }
   void set_sink(const bh_trace_sink* api, void* self);
   void clear_sink() { sink_.store(nullptr, std::memory_order_release); }
 

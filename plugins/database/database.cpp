@@ -128,7 +128,11 @@ class Database : public bulkhead::Plugin {
 
   static bh_status execute(bh_sql_session* handle, const bh_sql_query* query, bh_sql_result* out) {
     Session& session = *Session::of(handle);
+    bulkhead::Span span;
+    if (session.traced.spans != nullptr)
+      span = session.traced.spans->begin(nullptr, bulkhead::to_view(query->sql), session.traced.parent);
     session.last() = session.execute(*query);
+    QuerySpans::end(span, session.last());
     const Outcome& outcome = session.last();
     out->status = outcome.status;
     out->affected = outcome.affected;

@@ -29,7 +29,7 @@ std::string LookupBatch::check(const bh_sql_lookup& lookup) {
   return {};
 }
 
-LookupBatch::LookupBatch(const bh_sql_lookup& first, Dialect dialect)
+LookupBatch::LookupBatch(const bh_sql_lookup& first, Dialect dialect, bulkhead::Span span)
     : dialect_(dialect),
       source_(to_view(first.sql)),
       key_column_(to_view(first.key_column)),
@@ -39,7 +39,7 @@ LookupBatch::LookupBatch(const bh_sql_lookup& first, Dialect dialect)
   sql_ = source_ + " and " + key_column_;
   sql_ += dialect_ == Dialect::kPostgresql ? " = any(cast(:keys as " + key_type_ + "[]))"
                                            : " in (select value from json_each(:keys))";
-  add(first);
+  add(first, std::move(span));
 }
 
 bool LookupBatch::takes(const bh_sql_lookup& lookup) const {
@@ -48,8 +48,9 @@ bool LookupBatch::takes(const bh_sql_lookup& lookup) const {
          std::equal(columns_.begin(), columns_.end(), lookup.columns, lookup.columns + lookup.column_count);
 }
 
-void LookupBatch::add(const bh_sql_lookup& lookup) {
-  members_.push_back({text_of(lookup.key), lookup.row, lookup.done, lookup.arg, lookup.ex, lookup.deadline_ns});
+void LookupBatch::add(const bh_sql_lookup& lookup, bulkhead::Span span) {
+  members_.push_back(
+      {text_of(lookup.key), lookup.row, lookup.done, lookup.arg, lookup.ex, lookup.deadline_ns, std::move(span)});
   deadline_ns_ = std::max(deadline_ns_, lookup.deadline_ns);
 }
 
@@ -58,8 +59,8 @@ void LookupBatch::expire(uint64_t now_ns) {
                                           [&](const Member& member) { return member.deadline_ns >= now_ns; });
   const Outcome outcome{BH_E_UNAVAILABLE, false, 0, 0, "", "waited too long for a session"};
   for (auto it = late; it != members_.end(); ++it) {
-    const bh_sql_result result = result_of(outcome);
-    it->done(it->arg, &result);
+    it->outcome = outcome;
+    it->finish();
   }
   members_.erase(late, members_.end());
 }
@@ -161,10 +162,17 @@ bool LookupBatch::untouched() const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) { return member.outcome.rows == 0; });
 }
 
+void LookupBatch::Member::finish() {
+  QuerySpans::end(span, outcome);
+  const bh_sql_result result = result_of(outcome);
+  done(arg, &result);
+}
+
 void LookupBatch::finish() {
-  for (const Member& member : members_) {
-    const bh_sql_result result = result_of(member.outcome);
-    member.done(member.arg, &result);
+  const std::string leader = members_.size() > 1 ? members_.front().span.context() : std::string();
+  for (Member& member : members_) {
+    QuerySpans::batched(member.span, members_.size(), &member == &members_.front() ? "" : leader);
+    member.finish();
   }
 }
 

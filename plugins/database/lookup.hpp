@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bulkhead/services/sql.h"
+#include "query_spans.hpp"
 #include "session.hpp"
 
 namespace database {
@@ -18,10 +19,10 @@ class LookupBatch {
   static std::string check(const bh_sql_lookup& lookup);
 
   // The statement is the first one's.
-  LookupBatch(const bh_sql_lookup& first, Dialect dialect);
+  LookupBatch(const bh_sql_lookup& first, Dialect dialect, bulkhead::Span span = {});
   // Whether this lookup asks for the same columns of the same rows, but for the key.
   bool takes(const bh_sql_lookup& lookup) const;
-  void add(const bh_sql_lookup& lookup);
+  void add(const bh_sql_lookup& lookup, bulkhead::Span span = {});
   size_t size() const { return members_.size(); }
   std::string_view sql() const { return sql_; }
   uint64_t deadline_ns() const { return deadline_ns_; }  // of the one that may wait longest
@@ -47,7 +48,11 @@ class LookupBatch {
     void* arg;
     bh_exchange* ex;
     uint64_t deadline_ns;
+    bulkhead::Span span;
     Outcome outcome{};
+
+    // Ends its span first: with `done` the request may be over.
+    void finish();
   };
 
   Outcome ask(Session& session, size_t begin, size_t end);

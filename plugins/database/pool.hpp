@@ -23,6 +23,7 @@
 #include "bulkhead/services/sql.h"
 #include "lookup.hpp"
 #include "migrations.hpp"
+#include "query_spans.hpp"
 #include "replicas.hpp"
 #include "session.hpp"
 
@@ -78,9 +79,10 @@ class Pool {
     bool is_transaction = false;
     uint32_t writer = 0;  // see Replicas
     uint64_t deadline_ns = 0, queued_ns = 0;
+    bulkhead::Span span;  // of what is no lookup
 
     // It never ran, or all of it ended alike.
-    void done(const Outcome& outcome) const;
+    void done(const Outcome& outcome);
     size_t size() const { return lookups ? lookups->size() : 1; }
     bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
     bool changes() const { return is_transaction ? (transaction.flags & BH_SQL_READ) == 0 : writes(); }
@@ -127,7 +129,7 @@ class Pool {
   // And what it was given is broken off, for the primary to answer.
   void leave_replica(size_t replica);
   void count_connected(Lane& lane, int change);
-  void finish(const Job& job, const Outcome& outcome);
+  void finish(Job& job, const Outcome& outcome);
   void wake(Lane& lane);
   void dispatch(Lane& lane);
   bool overdue(const Lane& lane) const;
@@ -139,7 +141,7 @@ class Pool {
   void run(Worker& worker, std::unique_ptr<Job> job);
   void ask_primary(std::unique_ptr<Job> job);
   void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
-  Outcome run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began);
+  Outcome run_transaction(Session& session, const Job& job, bool* began);
   Outcome migrate_with(Session& session, const Migrations::Set& set);
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
   void refuse_waiting(const std::string& why, bool of_replicas);
@@ -148,6 +150,7 @@ class Pool {
 
   const bulkhead::Host host_;
   const PoolSettings settings_;
+  const QuerySpans spans_;
   const size_t busy_enough_;  // workers awake at once while no job waits for long
   std::mutex mutex_;
   std::condition_variable migrated_, quiet_;

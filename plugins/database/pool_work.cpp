@@ -16,9 +16,16 @@ namespace {
 constexpr size_t kBatchBytes = 32 * 1024;
 enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction, kLookup };
 
+Outcome refused(bh_status status) {
+  Outcome outcome;
+  outcome.status = status;
+  return outcome;
+}
+
 }  // namespace
-void Pool::Job::done(const Outcome& outcome) const {
+void Pool::Job::done(const Outcome& outcome) {
   if (lookups) return lookups->refuse(outcome);
+  QuerySpans::end(span, outcome);
   const bh_sql_result result = result_of(outcome);
   if (is_transaction)
     transaction.done(transaction.arg, &result);
@@ -69,7 +76,7 @@ void Pool::leave_replica(size_t replica) {
 }
 
 // Every answer to a job. What a write may have changed is in no replica yet.
-void Pool::finish(const Job& job, const Outcome& outcome) {
+void Pool::finish(Job& job, const Outcome& outcome) {
   const bh_exchange* caller = job.is_transaction ? job.transaction.ex : job.query.ex;
   if (replicas_ && job.changes() && caller != nullptr) replicas_->wrote(job.writer, host_.now_ns());
   job.done(outcome);
@@ -93,7 +100,10 @@ bh_status Pool::push(bool read, std::unique_ptr<Job> job, bh_error* err) {
   if (job->deadline_ns == 0) job->deadline_ns = job->queued_ns + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
   const std::lock_guard lock(mutex_);
   Lane& lane = lane_for(read, job->writer);
-  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  if (const bh_status status = admit(lane, err); status != BH_OK) {
+    QuerySpans::end(job->span, refused(status));
+    return status;
+  }
   lane.waiting.push_back(std::move(job));
   ++lane.waiting_size;
   dispatch(lane);
@@ -106,20 +116,24 @@ bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
   const uint64_t now = host_.now_ns();
   if (mine.deadline_ns == 0) mine.deadline_ns = now + uint64_t{settings_.wait_timeout_ms} * 1'000'000;
   const uint32_t writer = writer_of(mine.ex);
+  bulkhead::Span span = spans_.begin(mine.ex, to_view(mine.sql));
   const std::lock_guard lock(mutex_);
   Lane& lane = lane_for(true, writer);
-  if (const bh_status status = admit(lane, err); status != BH_OK) return status;
+  if (const bh_status status = admit(lane, err); status != BH_OK) {
+    QuerySpans::end(span, refused(status));
+    return status;
+  }
   ++lane.waiting_size;
   for (Job* job : lane.open) {
     if (!job->lookups->takes(mine)) continue;
-    job->lookups->add(mine);
+    job->lookups->add(mine, std::move(span));
     job->deadline_ns = job->lookups->deadline_ns();
     if (job->size() >= settings_.batch) std::erase(lane.open, job);
     if (lane.idle.empty()) dispatch(lane);  // somebody comes for the batch, but is it in time?
     return BH_OK;
   }
   auto job = std::make_unique<Job>();
-  job->lookups = std::make_unique<LookupBatch>(mine, settings_.session.url.dialect);
+  job->lookups = std::make_unique<LookupBatch>(mine, settings_.session.url.dialect, std::move(span));
   job->queued_ns = now;
   job->deadline_ns = mine.deadline_ns;
   if (settings_.batch > 1) lane.open.push_back(job.get());
@@ -177,6 +191,7 @@ bh_status Pool::submit(const bh_sql_query& query, bh_error* err) {
   job->query.values = job->values.data();
   job->query.columns = job->columns.data();
   job->writer = writer_of(query.ex);
+  job->span = spans_.begin(query.ex, job->sql);
   return push((query.flags & BH_SQL_READ) != 0, std::move(job), err);
 }
 
@@ -188,6 +203,7 @@ bh_status Pool::transact(const bh_sql_transaction& transaction, bh_error* err) {
   job->transaction = transaction;
   job->deadline_ns = transaction.deadline_ns;
   job->writer = writer_of(transaction.ex);
+  job->span = spans_.begin_transaction(transaction.ex);
   // What has begun is not begun again elsewhere: not on a replica, which may go.
   return push(!replicas_ && (transaction.flags & BH_SQL_READ) != 0, std::move(job), err);
 }
@@ -222,12 +238,15 @@ void Pool::refuse_waiting(const std::string& why, bool of_replicas) {
   for (const auto& job : refused) finish(*job, unavailable(why));
 }
 
-Outcome Pool::run_transaction(Session& session, const bh_sql_transaction& transaction, bool* began) {
+Outcome Pool::run_transaction(Session& session, const Job& job, bool* began) {
+  const bh_sql_transaction& transaction = job.transaction;
   Outcome outcome = session.begin((transaction.flags & BH_SQL_READ) != 0);
   if (outcome.status != BH_OK) return outcome;
   *began = true;
   session.last() = {};
+  session.traced = {&spans_, &job.span};
   const bh_status status = transaction.run(transaction.arg, session.handle());
+  session.traced = {};
   if (status == BH_OK) {
     outcome = session.commit();
     if (outcome.status == BH_OK || outcome.lost) return outcome;
@@ -262,7 +281,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   bool began = false;
   auto once = [&] {
     return job->lookups          ? job->lookups->run(worker.session, worker.lane.replica == kNone)
-           : job->is_transaction ? run_transaction(worker.session, job->transaction, &began)
+           : job->is_transaction ? run_transaction(worker.session, *job, &began)
                                  : worker.session.execute(job->query);
   };
   Outcome outcome = once();
@@ -311,7 +330,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
 
 void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs) {
   const uint64_t begin = host_.now_ns();
-  std::vector<const Job*> begun;
+  std::vector<Job*> begun;
   std::vector<const bh_sql_query*> queries;
   for (const auto& job : jobs) {
     if (begin > job->deadline_ns) {
@@ -327,7 +346,9 @@ void Pool::run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& j
   if (all.lost) lost(worker, all.message);  // what may have been committed is not tried again
   const double seconds = static_cast<double>(host_.now_ns() - begin) * 1e-9;
   host_.record(batch_series_[1], static_cast<double>(begun.size()), begun.front()->query.ex);
+  const std::string leader = begun.size() > 1 ? begun.front()->span.context() : std::string();
   for (size_t i = 0; i < begun.size(); ++i) {
+    QuerySpans::batched(begun[i]->span, begun.size(), i == 0 ? "" : leader);
     host_.record(latency_series_[series_of(*begun[i])], seconds, begun[i]->query.ex);
     if (outcomes[i].status == BH_E_INTERNAL)
       host_.error("query failed",

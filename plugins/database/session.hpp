@@ -10,11 +10,14 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
 #include "passfile.hpp"
 #include "url.hpp"
 
 namespace database {
+
+class QuerySpans;
 
 struct SessionSettings {
   Url url;
@@ -65,6 +68,13 @@ class Session {
   Outcome script(std::string_view sql);
   // The outcome of the last execute(), kept for bh_sql.execute.
   Outcome& last() { return last_; }
+
+  // The transaction that runs: its statements have spans below its own.
+  struct Traced {
+    const QuerySpans* spans = nullptr;
+    const bulkhead::Span* parent = nullptr;
+  };
+  Traced traced;
 
  private:
   class Impl;

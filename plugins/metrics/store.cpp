@@ -6,10 +6,11 @@
 #include <cstring>
 
 #include "bulkhead/http.hpp"
-#include "utf8.hpp"
+#include "bulkhead/utf8.hpp"
 
 namespace metrics {
 
+using bulkhead::clean_utf8;
 using bulkhead::to_view;
 
 namespace {

@@ -56,7 +56,8 @@ void request(benchmark::State& state) {
   input.routes.push_back(route);
   std::string error;
   runtime::Executor executor(1, 1);
-  chain::Runner runner({}, executor, [](Exchange&, std::string_view, std::string_view) {});
+  bulkhead::telemetry::Tracing tracing;
+  chain::Runner runner({}, executor, tracing, [](Exchange&, std::string_view, std::string_view) {});
   runner.publish(chain::build_table(std::move(input), 1, &error));
 
   Thread thread;

@@ -4,9 +4,9 @@
 #include <thread>
 
 #include "bulkhead/http.hpp"
+#include "bulkhead/utf8.hpp"
 #include "exposition.hpp"
 #include "store.hpp"
-#include "utf8.hpp"
 
 using namespace metrics;
 

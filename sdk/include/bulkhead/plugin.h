@@ -85,6 +85,7 @@ enum { BH_APPEND = 1u << 0 }; /* bh_reply.flags */
 enum { BH_TRACE, BH_DEBUG, BH_INFO, BH_WARN, BH_ERROR };
 enum { BH_COUNTER /* adds */, BH_GAUGE /* sets */, BH_UPDOWN /* adds, may fall */, BH_HISTOGRAM /* observes */ };
 enum { BH_STARTING, BH_READY, BH_DEGRADED, BH_FAILED };
+enum { BH_SPAN_INTERNAL = 1, BH_SPAN_SERVER, BH_SPAN_CLIENT, BH_SPAN_PRODUCER, BH_SPAN_CONSUMER }; /* as OTLP numbers them */
 
 /* ------------------------------------------------------------ one exchange */
 
@@ -253,8 +254,8 @@ struct bh_host {
                         uint32_t *series);                                                        /* [any] resolve once, keep */
     void (*record)(const bh_host *h, uint32_t series, double v, bh_exchange *exemplar);           /* [any] exemplar may be NULL */
     bh_span *(*span)(const bh_host *h, bh_exchange *ex, bh_span *parent, int32_t kind, bh_str name); /* [any] ex, parent may be NULL; never NULL */
-    void (*span_tag)(bh_span *s, bh_str key, const bh_value *value);                              /* [any] one thread at a time */
-    void (*span_context)(bh_span *s, char traceparent[56]);                                       /* [any] for outbound calls */
+    void (*span_tag)(bh_span *s, bh_str key, const bh_value *value);                              /* [any] one thread at a time; "link": a traceparent */
+    void (*span_context)(bh_span *s, char traceparent[56]);                                       /* [any] for outbound calls; "" without a trace */
     void (*span_end)(bh_span *s, bh_status outcome);                                              /* [any] frees s; may come after COMPLETE */
 
     /* the exchange */

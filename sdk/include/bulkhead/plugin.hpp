@@ -60,6 +60,54 @@ class Service {
   bh_service service_{};
 };
 
+// Work that is timed and shown in traces. Begun and ended on any threads, used by one at a time.
+class Span {
+ public:
+  Span() = default;
+  Span(const bh_host* host, bh_span* span) : host_(host), span_(span) {}
+  Span(Span&& other) noexcept : host_(other.host_), span_(std::exchange(other.span_, nullptr)) {}
+  Span& operator=(Span&& other) noexcept {
+    std::swap(host_, other.host_);
+    std::swap(span_, other.span_);
+    return *this;
+  }
+  ~Span() { end(); }
+
+  void tag(std::string_view key, std::string_view value) {
+    bh_value v{};
+    v.kind = BH_TEXT;
+    v.as.s = to_str(value);
+    put(key, v);
+  }
+  void tag(std::string_view key, int64_t value) {
+    bh_value v{};
+    v.kind = BH_INT;
+    v.as.i = value;
+    put(key, v);
+  }
+  // Of what else it belongs to: a traceparent, as another span's context() gives it.
+  void link(std::string_view traceparent) { tag("link", traceparent); }
+  // The value of the header `traceparent` for an outbound call; "" where there is no trace.
+  std::string context() const {
+    char text[56] = "";
+    if (span_ != nullptr) host_->span_context(span_, text);
+    return text;
+  }
+  // Once; what follows does nothing.
+  void end(bh_status outcome = BH_OK) {
+    if (span_ != nullptr) host_->span_end(std::exchange(span_, nullptr), outcome);
+  }
+  bh_span* handle() const { return span_; }
+
+ private:
+  void put(std::string_view key, const bh_value& value) {
+    if (span_ != nullptr) host_->span_tag(span_, to_str(key), &value);
+  }
+
+  const bh_host* host_ = nullptr;
+  bh_span* span_ = nullptr;
+};
+
 class Host {
  public:
   using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
@@ -125,6 +173,10 @@ class Host {
   }
   void record(uint32_t series, double value, bh_exchange* exemplar = nullptr) const {
     host_->record(host_, series, value, exemplar);
+  }
+  // On behalf of a request, below another span, or neither.
+  Span span(std::string_view name, int32_t kind, bh_exchange* ex, const Span* parent = nullptr) const {
+    return {host_, host_->span(host_, ex, parent != nullptr ? parent->handle() : nullptr, kind, to_str(name))};
   }
   const bh_host* raw() const { return host_; }
 

@@ -122,6 +122,38 @@ constexpr int http_status(bh_status code) {
   }
 }
 
+// One word for a code, as error.type of a span has it.
+constexpr std::string_view status_text(bh_status code) {
+  switch (code) {
+    case BH_OK:
+      return "";
+    case BH_E_INVALID:
+      return "invalid";
+    case BH_E_UNAUTHENTICATED:
+      return "unauthenticated";
+    case BH_E_DENIED:
+      return "denied";
+    case BH_E_NOT_FOUND:
+      return "not_found";
+    case BH_E_CONFLICT:
+      return "conflict";
+    case BH_E_BUSY:
+      return "busy";
+    case BH_E_UNSUPPORTED:
+      return "unsupported";
+    case BH_E_UNAVAILABLE:
+      return "unavailable";
+    case BH_E_TIMEOUT:
+      return "timeout";
+    case BH_E_GONE:
+      return "gone";
+    case BH_E_FULL:
+      return "full";
+    default:
+      return "internal";
+  }
+}
+
 // A plugin's state of health, BH_STARTING to BH_FAILED.
 constexpr std::string_view health_name(int32_t state) {
   switch (state) {

@@ -16,11 +16,19 @@ extern "C" {
 #define BH_TRACE_SINK_ID "bh.trace_sink"
 #define BH_TRACE_SINK_VERSION 1u
 
+enum {
+    BH_SPAN_STEP = 0 /* kind: of one plugin's step of a request; spans begun meanwhile lie below it */
+};
+
+enum {
+    BH_TRACE_STEPS = 1u << 0 /* bh_trace_sink.flags: the host begins a BH_SPAN_STEP for each step */
+};
+
 typedef struct bh_trace_sink {
     uint32_t size;
-    uint32_t reserved;
+    uint32_t flags;
     void *(*begin)(void *self, bh_str plugin, bh_exchange *ex, void *parent, int32_t kind, bh_str name); /* [any] ex, parent, result may be NULL */
-    void (*tag)(void *self, void *span, bh_str key, const bh_value *value);                              /* [any] one thread at a time */
+    void (*tag)(void *self, void *span, bh_str key, const bh_value *value);                              /* [any] one thread at a time; key "link": a traceparent of what it belongs to as well */
     void (*context)(void *self, void *span, char traceparent[56]);                                       /* [any] */
     void (*end)(void *self, void *span, bh_status outcome);                                              /* [any] frees span */
 } bh_trace_sink;

@@ -1,0 +1,26 @@
+// A line of the access log: one JSON object.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace accesslog {
+
+struct Entry {
+  uint64_t unix_ns = 0;  // when the answer had left
+  std::string_view service, version;
+  std::string_view trace_id, span_id, request_id;  // "" where there are none
+  std::string_view method, path, query, route, protocol, peer, user_agent, plugin;
+  int status = 0;
+  uint64_t duration_ns = 0, bytes = 0;
+};
+
+// Appends the line with its end. Values in `query` named by `redact`, or known to be secrets, are REDACTED.
+void append_line(const Entry& entry, std::span<const std::string> redact, std::string* out);
+
+// RFC 8259, UTF-8; what is none becomes U+FFFD.
+void append_json_string(std::string_view text, std::string* out);
+
+}  // namespace accesslog

@@ -1,0 +1,85 @@
+#include "server_span.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "bulkhead/redact.hpp"
+
+namespace tracing {
+
+using bulkhead::to_view;
+
+namespace {
+
+bool known_method(std::string_view method) {
+  constexpr std::array<std::string_view, 9> kKnown = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                                      "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+  return std::find(kKnown.begin(), kKnown.end(), method) != kKnown.end();
+}
+
+}  // namespace
+
+std::string server_span_name(const bulkhead::Request& request) {
+  const std::string_view method = known_method(request.method()) ? request.method() : "HTTP";
+  std::string name(method);
+  if (!request.route().empty()) name.append(" ").append(request.route());
+  return name;
+}
+
+void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& request, const bh_outcome& outcome,
+                          std::span<const std::string> redact_query) {
+  const auto text = [&](std::string_view key, std::string_view value) {
+    if (value.empty()) return;
+    bh_value v{};
+    v.kind = BH_TEXT;
+    v.as.s = bulkhead::to_str(value);
+    trace.tag(span, key, v);
+  };
+  const auto number = [&](std::string_view key, int64_t value) {
+    bh_value v{};
+    v.kind = BH_INT;
+    v.as.i = value;
+    trace.tag(span, key, v);
+  };
+  const bh_request& rq = request.raw();
+  if (known_method(request.method())) {
+    text("http.request.method", request.method());
+  } else {
+    text("http.request.method", "_OTHER");
+    text("http.request.method_original", request.method());
+  }
+  const std::string_view target = request.target();
+  text("url.path", target.substr(0, target.find('?')));
+  if (!request.query().empty()) {
+    std::string query;
+    bulkhead::redact_query(request.query(), redact_query, &query);
+    text("url.query", query);
+  }
+  text("url.scheme", to_view(rq.scheme));
+  text("http.route", request.route());
+  number("http.response.status_code", outcome.status);
+  if (outcome.status >= 500) {
+    char digits[8];
+    text("error.type", {digits, std::to_chars(digits, digits + sizeof digits, outcome.status).ptr});
+  }
+  const std::string_view authority = to_view(rq.authority);
+  const size_t colon = authority.rfind(':');
+  const bool has_port = colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
+  text("server.address", has_port ? authority.substr(0, colon) : authority);
+  if (int port = 0;
+      has_port &&
+      std::from_chars(authority.data() + colon + 1, authority.data() + authority.size(), port).ec == std::errc())
+    number("server.port", port);
+  text("client.address", to_view(rq.peer));
+  text("network.peer.address", to_view(rq.socket));
+  number("network.peer.port", rq.peer_port);
+  text("network.protocol.version", rq.http == 10 ? "1.0" : "1.1");
+  text("user_agent.original", request.header("user-agent"));
+  number("http.response.body.size", static_cast<int64_t>(outcome.body.len));
+  text("bulkhead.request_id", request.id());
+  // Whose answer it is: the way from a trace to the plugin.
+  text("bulkhead.author", outcome.author.len != 0 ? to_view(outcome.author) : "host");
+}
+
+}  // namespace tracing

@@ -1,0 +1,182 @@
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+#include <thread>
+
+#include "delivery.hpp"
+#include "otlp.hpp"
+#include "protobuf.hpp"
+#include "random.hpp"
+#include "sampler.hpp"
+#include "trace.hpp"
+
+using namespace tracing;
+using std::chrono::milliseconds;
+
+namespace {
+constexpr uint64_t kSecond = 1'000'000'000;
+}
+
+TEST(Random, IdsAreDistinctAndSpread) {
+  std::set<TraceId> seen;
+  size_t in = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const TraceId id = random_trace_id();
+    seen.insert(id);
+    in += in_share(id, 0.1) ? 1 : 0;
+  }
+  EXPECT_EQ(seen.size(), 100'000u);
+  EXPECT_NEAR(static_cast<double>(in), 10'000, 500) << "a deviation is 95";
+  EXPECT_TRUE(in_share(random_trace_id(), 1));
+  EXPECT_FALSE(in_share(random_trace_id(), 0));
+}
+
+TEST(Sampler, ASmallerShareIsPartOfALargerOne) {
+  for (int i = 0; i < 10'000; ++i) {
+    const TraceId id = random_trace_id();
+    if (in_share(id, 0.1)) {
+      EXPECT_TRUE(in_share(id, 0.2));
+    }
+  }
+}
+
+TEST(Sampler, KeepsErrorsAndSlowRequests) {
+  Sampler sampler({.ratio = 0});
+  EXPECT_EQ(sampler.tail(false, 200, kSecond - 1, 1, 1), Decision::kUnsampled);
+  EXPECT_EQ(sampler.tail(false, 200, kSecond, 1, 1), Decision::kSlow);
+  EXPECT_EQ(sampler.tail(false, 500, 1, 1, 1), Decision::kError);
+  EXPECT_EQ(sampler.tail(false, 499, 1, 1, 1), Decision::kUnsampled);
+  EXPECT_EQ(sampler.tail(true, 200, 1, 1, 1), Decision::kHead);
+}
+
+TEST(Sampler, HoldsItsBudget) {
+  Sampler sampler({.parent_based = false, .ratio = 1, .max_spans_per_second = 100});
+  uint64_t now = kSecond;
+  for (int second = 0; second < 20; ++second, now += kSecond) {
+    size_t spans = 0, errors = 0;
+    for (int i = 0; i < 10'000; ++i) {  // and ten errors
+      const bool error = i % 1000 == 999;
+      const bool head = sampler.head(random_trace_id(), false, 0, "/x");
+      const Decision decision = sampler.tail(head, error ? 500 : 200, 1, 1, now + static_cast<uint64_t>(i) * 99'000);
+      const bool kept = decision != Decision::kUnsampled && decision != Decision::kOverBudget;
+      spans += kept ? 1 : 0;
+      errors += kept && error ? 1 : 0;
+    }
+    EXPECT_LE(spans, 100u) << second;
+    if (second > 5) {
+      EXPECT_GE(spans, 30u) << "and it is used";
+      EXPECT_GE(errors, 7u) << "what is left over is for errors";
+    }
+  }
+  EXPECT_LT(sampler.factor(), 0.05);
+  for (int second = 0; second < 20; ++second, now += kSecond) sampler.tail(true, 200, 1, 1, now);
+  EXPECT_EQ(sampler.factor(), 1) << "it comes back when there is less to tell";
+}
+
+TEST(Delivery, RetryAfter) {
+  EXPECT_EQ(parse_retry_after("3", 0), milliseconds(3000));
+  EXPECT_EQ(parse_retry_after(" 0 \r\n", 0), milliseconds(0));
+  EXPECT_EQ(parse_retry_after("Thu, 01 Jan 1970 00:00:10 GMT", 4), milliseconds(6000));
+  EXPECT_EQ(parse_retry_after("Thu, 01 Jan 1970 00:00:10 GMT", 400), milliseconds(0)) << "it is over";
+  EXPECT_EQ(parse_retry_after("86400", 0), milliseconds(60'000)) << "nobody waits for a day";
+  EXPECT_EQ(parse_retry_after("soon", 0), std::nullopt);
+  EXPECT_EQ(parse_retry_after("", 0), std::nullopt);
+}
+
+TEST(Otlp, PartialSuccess) {
+  ProtobufWriter answer;
+  answer.message(1, [&] {
+    answer.varint(1, 7);
+    answer.text(2, "no room");
+  });
+  Rejected rejected = parse_partial_success(answer.take(), false);
+  EXPECT_EQ(rejected.count, 7u);
+  EXPECT_EQ(rejected.why, "no room");
+  rejected = parse_partial_success(R"({"partialSuccess":{"rejectedSpans":"7","errorMessage":"no room"}})", true);
+  EXPECT_EQ(rejected.count, 7u);
+  EXPECT_EQ(rejected.why, "no room");
+  EXPECT_EQ(parse_partial_success(R"({"partialSuccess":{"rejectedLogRecords":2}})", true).count, 2u);
+  for (const bool json : {true, false})
+    for (const char* nothing : {"", "{}", "\xff\xff", "[1]", R"({"partialSuccess":7})", "\x0a\x7f"})
+      EXPECT_EQ(parse_partial_success(nothing, json).count, 0u) << nothing;
+}
+
+TEST(Protobuf, LengthsOfMessages) {
+  for (const size_t size : {0u, 1u, 127u, 128u, 16'383u, 16'384u, 100'000u}) {
+    ProtobufWriter out;
+    out.message(3, [&] { out.message(200, [&] { out.text(1, std::string(size, 'x')); }); });
+    const std::string bytes = out.take();
+    ProtobufReader outer(bytes);
+    ASSERT_TRUE(outer.next());
+    EXPECT_EQ(outer.field, 3u);
+    ProtobufReader middle(outer.text);
+    ASSERT_TRUE(middle.next());
+    EXPECT_EQ(middle.field, 200u);
+    ProtobufReader inner(middle.text);
+    ASSERT_TRUE(inner.next());
+    EXPECT_EQ(inner.text.size(), size);
+    EXPECT_FALSE(inner.next() || middle.next() || outer.next());
+  }
+}
+
+TEST(Pool, ATraceThatEndedIsNotFoundAgain) {
+  TracePool pool({});
+  Trace& trace = pool.take();
+  const uint32_t generation = trace.generation();
+  EXPECT_TRUE(trace.try_ref(generation));
+  trace.unref();
+  trace.unref();
+  EXPECT_FALSE(trace.try_ref(generation));
+  Trace& next = pool.take();
+  EXPECT_EQ(&next, &trace) << "memory is used again";
+  EXPECT_FALSE(trace.try_ref(generation)) << "and is another request's";
+  next.unref();
+}
+
+TEST(Pool, SpansEndWhereverTheyEnd) {
+  TracePool pool({.spans = 2, .attributes = 2, .links = 1, .text = 4});
+  Trace& trace = pool.take();
+  Span* early = trace.begin(BH_SPAN_CLIENT, "early", "p", {}, 1);
+  Span* late = trace.begin(BH_SPAN_CLIENT, "late", "p", {}, 1);
+  EXPECT_EQ(trace.begin(BH_SPAN_CLIENT, "one too many", "p", {}, 1), nullptr);
+  EXPECT_EQ(pool.dropped_spans, 1u);
+  bh_value value{};
+  value.kind = BH_TEXT;
+  value.as.s = {"longer than four", 16};
+  for (int i = 0; i < 3; ++i) trace.tag(*early, "k", value);
+  EXPECT_EQ(early->attribute_count, 2u);
+  EXPECT_EQ(early->dropped_attributes, 1u);
+  EXPECT_EQ(early->attributes->value.as.s.len, 4u);
+  EXPECT_FALSE(trace.end(*early, 2, false, {}));
+  Span* kept = trace.close(true);
+  EXPECT_EQ(kept, early);
+  EXPECT_EQ(kept->next, nullptr);
+  EXPECT_TRUE(trace.end(*late, 3, true, "timeout")) << "the trace is on its way: this one goes alone";
+  trace.unref();  // late's, by whoever exports it
+  trace.unref();
+}
+
+TEST(Pool, ManyThreads) {
+  TracePool pool({});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&pool] {
+      for (int i = 0; i < 5000; ++i) {
+        Trace& trace = pool.take();
+        const uint32_t generation = trace.generation();
+        Span* span = trace.begin(BH_SPAN_CLIENT, "name", "plugin", {}, 1);
+        std::thread other;
+        if (i % 500 == 0)
+          other = std::thread([&trace, generation] {
+            for (int j = 0; j < 100; ++j)
+              if (trace.try_ref(generation)) trace.unref();
+          });
+        trace.end(*span, 2, false, {});
+        trace.close(false);
+        trace.unref();
+        if (other.joinable()) other.join();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+}
