@@ -53,7 +53,10 @@ std::string Instance::create(const config::Json& config) {
   const std::string text = config.dump();
   std::string wrong =
       call("create", [&](bh_error* err) { return descriptor().create(&host_, str(text), &self_, err); });
-  if (wrong.empty()) life_ = Life::kCreated;
+  if (wrong.empty())
+    life_ = Life::kCreated;
+  else
+    withdraw();  // what it published is gone with it
   return wrong;
 }
 
@@ -88,6 +91,13 @@ void Instance::task_ended() {
   idle_.notify_all();
 }
 
+void Instance::withdraw() {
+  if (metric_sink_) environment_.metrics.clear_sink();
+  if (trace_sink_) environment_.tracing.clear_sink();
+  if (log_sink_) environment_.log.clear_sink();
+  environment_.services.withdraw(this);
+}
+
 void Instance::retire() {
   if (life_ == Life::kRetired) return;
   quiesce();
@@ -101,10 +111,7 @@ void Instance::retire() {
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [this] { return tasks_.load(std::memory_order_acquire) == 0; });
   }
-  if (metric_sink_) environment_.metrics.clear_sink();
-  if (trace_sink_) environment_.tracing.clear_sink();
-  if (log_sink_) environment_.log.clear_sink();
-  environment_.services.withdraw(this);
+  withdraw();
   const bool started = life_ == Life::kDraining;
   life_ = Life::kStopped;
   if (started && descriptor().stop != nullptr)

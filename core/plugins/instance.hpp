@@ -81,6 +81,8 @@ class Instance {
   std::string call(const char* what, const std::function<bh_status(bh_error*)>& function);
   void task_begun() { tasks_.fetch_add(1, std::memory_order_acq_rel); }
   void task_ended();
+  // Nobody reaches what it published any more.
+  void withdraw();
 
   Environment& environment_;
   std::shared_ptr<Library> library_;

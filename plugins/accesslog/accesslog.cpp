@@ -146,7 +146,7 @@ class AccessLog : public bulkhead::Plugin {
     }
     entry.request_id = request.id();
     entry.method = request.method();
-    entry.path = request.target().substr(0, request.target().find('?'));
+    entry.path = request.path_as_sent();
     entry.query = request.query();
     entry.route = request.route();
     entry.protocol = rq.http == 10 ? "HTTP/1.0" : "HTTP/1.1";

@@ -19,9 +19,19 @@ namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(100);  // longest that a line waits for others
 constexpr int kPatienceMs = 100;                         // for the reader of a pipe, between looks at stopping_
-constexpr int kLastPatience = 10;                        // of those, once the host stops
+constexpr auto kLastPatience = std::chrono::seconds(1);  // all in all, once the host stops
 
-int open_file(const std::string& path) { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640); }
+// A pipe that nobody reads is an error here, not a wait for somebody.
+int open_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+  if (fd >= 0) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
+}
+
+bool is_regular(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
 
 size_t this_shard(size_t shards) {
   static std::atomic<size_t> next{0};
@@ -33,11 +43,10 @@ size_t this_shard(size_t shards) {
 }  // namespace
 
 Writer::Writer(std::string path, size_t buffer_bytes, std::function<void(const std::string&)> failed)
-    : path_(std::move(path)), shard_bytes_(buffer_bytes / kShards), failed_(std::move(failed)) {
+    : path_(std::move(path)), limit_(buffer_bytes), failed_(std::move(failed)) {
   fd_ = path_.empty() ? STDOUT_FILENO : open_file(path_);
   if (fd_ < 0) throw std::runtime_error(path_ + ": " + std::strerror(errno));
-  struct stat status {};
-  is_file_ = fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
+  is_file_ = is_regular(fd_);
 }
 
 void Writer::start() {
@@ -48,6 +57,7 @@ void Writer::stop() {
   if (thread_.joinable()) {
     {
       const std::lock_guard lock(mutex_);
+      end_ = std::chrono::steady_clock::now() + kLastPatience;
       stopping_ = true;
     }
     wake_.notify_one();
@@ -57,27 +67,28 @@ void Writer::stop() {
 }
 
 void Writer::add(std::string_view line) {
-  Shard& shard = shards_[this_shard(kShards)];
-  bool half_full = false;
+  const size_t before = waiting_.fetch_add(line.size(), std::memory_order_relaxed);
+  if (before + line.size() > limit_) {
+    waiting_.fetch_sub(line.size(), std::memory_order_relaxed);
+    dropped_full_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   {
+    Shard& shard = shards_[this_shard(kShards)];
     const std::lock_guard lock(shard.mutex);
-    if (shard.lines.size() + line.size() > shard_bytes_) {
-      dropped_full_.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    const size_t before = shard.lines.size();
     shard.lines.append(line);
     ++shard.count;
-    half_full = before < shard_bytes_ / 2 && shard.lines.size() >= shard_bytes_ / 2;
   }
+  const bool half_full = before < limit_ / 2 && before + line.size() >= limit_ / 2;
   if (!half_full || urgent_.exchange(true)) return;
   const std::lock_guard lock(mutex_);
   wake_.notify_one();
 }
 
 void Writer::reopen() {
-  reopen_ = true;
+  if (path_.empty()) return;
   const std::lock_guard lock(mutex_);
+  reopen_ = true;
   urgent_ = true;
   wake_.notify_one();
 }
@@ -103,52 +114,61 @@ void Writer::run() {
         lines.swap(shard.lines);
         count = std::exchange(shard.count, 0);
       }
-      if (count != 0) write(lines, count);
+      if (count == 0) continue;
+      write(lines, count);
+      waiting_.fetch_sub(lines.size(), std::memory_order_relaxed);
     }
     if (last) return;
   }
 }
 
 void Writer::write(std::string_view lines, size_t count) {
-  if (broken_ && write_all("\n")) broken_ = false;
-  const size_t lost = broken_ || !write_all(lines) ? count : 0;
-  (lost == 0 ? written_ : dropped_failed_).fetch_add(count, std::memory_order_relaxed);
-  if (lost == 0) tell({});
+  if (broken_) broken_ = write_all("\n") == 0;
+  const size_t taken = broken_ ? 0 : write_all(lines);
+  const auto whole =
+      taken == lines.size()
+          ? count
+          : static_cast<size_t>(std::count(lines.begin(), lines.begin() + static_cast<ptrdiff_t>(taken), '\n'));
+  if (taken != 0) broken_ = lines[taken - 1] != '\n';
+  written_.fetch_add(whole, std::memory_order_relaxed);
+  dropped_failed_.fetch_add(count - whole, std::memory_order_relaxed);
+  if (whole == count) tell({});
 }
 
 // A pipe or terminal takes a page without blocking once it is writable.
-bool Writer::write_all(std::string_view text) {
-  while (!text.empty()) {
+size_t Writer::write_all(std::string_view text) {
+  size_t taken = 0;
+  while (taken < text.size()) {
     if (!is_file_ && !writable()) {
       tell("nobody reads it");
-      return false;
+      break;
     }
-    const ssize_t n = ::write(fd_, text.data(), is_file_ ? text.size() : std::min<size_t>(text.size(), PIPE_BUF));
+    const size_t left = text.size() - taken;
+    const ssize_t n = ::write(fd_, text.data() + taken, is_file_ ? left : std::min<size_t>(left, PIPE_BUF));
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n <= 0) {
       tell(std::strerror(errno));
-      return false;
+      break;
     }
-    text.remove_prefix(static_cast<size_t>(n));
-    broken_ = !text.empty() && text.data()[-1] != '\n';
+    taken += static_cast<size_t>(n);
   }
-  return true;
+  return taken;
 }
 
 bool Writer::writable() {
-  for (int patience = kLastPatience; patience > 0; patience -= stopping_ ? 1 : 0) {
+  while (!reopen_) {
     pollfd wanted{fd_, POLLOUT, 0};
-    if (const int found = ::poll(&wanted, 1, kPatienceMs); found > 0) return (wanted.revents & POLLOUT) != 0;
-    if (reopen_) return false;
+    if (::poll(&wanted, 1, kPatienceMs) > 0) return (wanted.revents & POLLOUT) != 0;
+    if (stopping_ && std::chrono::steady_clock::now() >= end_) return false;
   }
   return false;
 }
 
 void Writer::open_again() {
-  if (path_.empty()) return;
   const int fd = open_file(path_);
   if (fd < 0) return tell("it cannot be opened again, the old one is kept: " + std::string(std::strerror(errno)));
   ::close(std::exchange(fd_, fd));
+  is_file_ = is_regular(fd_);
   broken_ = false;
 }
 

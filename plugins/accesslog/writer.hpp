@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -49,24 +50,27 @@ class Writer {
 
   void run();
   void write(std::string_view lines, size_t count);
-  bool write_all(std::string_view text);
+  // How much of it went out.
+  size_t write_all(std::string_view text);
   bool writable();
   void open_again();
   void tell(const std::string& problem);
 
   const std::string path_;
-  const size_t shard_bytes_;
+  const size_t limit_;  // bytes of all buffers
   const std::function<void(const std::string&)> failed_;
   int fd_ = -1;
   bool is_file_ = true, broken_ = false;  // broken_: the last line on the descriptor is a part of one
   std::string told_;
   std::array<Shard, kShards> shards_;
   std::atomic<uint64_t> written_{0}, dropped_full_{0}, dropped_failed_{0};
+  std::atomic<size_t> waiting_{0};  // bytes
   std::atomic<bool> reopen_{false}, urgent_{false};
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stopping_{false};
+  std::chrono::steady_clock::time_point end_;  // set before stopping_
 };
 
 }  // namespace accesslog

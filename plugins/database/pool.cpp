@@ -23,7 +23,7 @@ constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{
 Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
     : host_(host),
       settings_(std::move(settings)),
-      spans_(host, settings_.session.url),
+      spans_(host, settings_.session.url, !settings_.replicas.empty()),
       busy_enough_(std::max<size_t>(2, std::thread::hardware_concurrency())) {
   const bool sqlite = settings_.session.url.dialect == Dialect::kSqlite;
   lanes_ = std::vector<Lane>(sqlite ? 2 : 1 + settings_.replicas.size());

@@ -44,10 +44,12 @@ StatementName name_statement(std::string_view sql) {
   if (known->before_name.empty()) return {known->upper, {}};
   std::string_view word = first;
   while (!word.empty() && !same_word(word, known->before_name)) word = next_word(&sql);
+  const size_t name = sql.find_first_not_of(" \t\r\n");
+  if (name == std::string_view::npos || sql[name] == '(') return {known->upper, {}};  // a subquery
   return {known->upper, next_word(&sql)};
 }
 
-QuerySpans::QuerySpans(const bulkhead::Host& host, const Url& url) : host_(host) {
+QuerySpans::QuerySpans(const bulkhead::Host& host, const Url& url, bool several) : host_(host) {
   if (url.dialect == Dialect::kSqlite) {
     system_ = "sqlite";
     name_space_ = url.path;
@@ -56,8 +58,8 @@ QuerySpans::QuerySpans(const bulkhead::Host& host, const Url& url) : host_(host)
   system_ = "postgresql";
   for (const auto& [key, value] : url.keywords) {
     if (key == "dbname") name_space_ = value;
-    if (key == "host") address_ = value;
-    if (key == "port") port_ = std::strtol(value.c_str(), nullptr, 10);
+    if (key == "host" && !several) address_ = value;
+    if (key == "port" && !several) port_ = std::strtol(value.c_str(), nullptr, 10);
   }
 }
 

@@ -16,7 +16,8 @@ namespace database {
 
 class QuerySpans {
  public:
-  QuerySpans(const bulkhead::Host& host, const Url& url);
+  // Where there are `several` servers a span does not say which.
+  QuerySpans(const bulkhead::Host& host, const Url& url, bool several);
 
   // `sql` is shown as it stands: values are never part of it.
   bulkhead::Span begin(bh_exchange* ex, std::string_view sql, const bulkhead::Span* parent = nullptr) const;

@@ -51,9 +51,7 @@ std::optional<milliseconds> parse_retry_after(std::string_view text, time_t now)
   return std::clamp<milliseconds>(std::chrono::seconds(date - now), milliseconds(0), kLongestRetryAfter);
 }
 
-bool is_retryable(long status) {
-  return status == 0 || status == 429 || status == 502 || status == 503 || status == 504;
-}
+bool is_retryable(long status) { return status == 429 || status == 502 || status == 503 || status == 504; }
 
 std::string gzip(std::string_view text) {
   z_stream stream{};
@@ -83,6 +81,7 @@ Delivery::Delivery(DeliverySettings settings) : settings_(std::move(settings)), 
   curl_easy_setopt(handle, CURLOPT_USERAGENT, settings_.user_agent.c_str());
   curl_easy_setopt(handle, CURLOPT_POST, 1L);
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);  // no waiting for a name server that does not answer
   curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
   if (!settings_.certificate.empty()) curl_easy_setopt(handle, CURLOPT_CAINFO, settings_.certificate.c_str());
   if (!settings_.client_certificate.empty())
@@ -107,8 +106,8 @@ Delivery::Attempt Delivery::attempt(std::string_view body, Clock::time_point dea
   curl_easy_setopt(
       handle, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t n, void* out) -> size_t {
         auto& text = *static_cast<std::string*>(out);
-        if (text.size() + size * n > kMaxAnswer) return 0;
-        text.append(data, size * n);
+        // What is too long was taken all the same: the rest of the answer is of no use to us.
+        if (text.size() + size * n <= kMaxAnswer) text.append(data, size * n);
         return size * n;
       });
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &result.body);
@@ -131,10 +130,14 @@ Delivery::Attempt Delivery::attempt(std::string_view body, Clock::time_point dea
       });
   curl_easy_setopt(handle, CURLOPT_XFERINFODATA, this);
   const CURLcode code = curl_easy_perform(handle);
-  if (code == CURLE_OK)
+  if (code == CURLE_OK) {
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &result.status);
-  else
+  } else {
     result.error = curl_easy_strerror(code);
+    result.passing = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
+                     code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+                     code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE || code == CURLE_SSL_CONNECT_ERROR;
+  }
   return result;
 }
 
@@ -167,9 +170,11 @@ Delivered Delivery::deliver(const std::string& body) {
     result.good = made.status >= 200 && made.status < 300;
     if (result.good) return result;
     result.error = made.status != 0 ? "the collector answered " + std::to_string(made.status) : made.error;
-    if (!is_retryable(made.status)) return result;
-    const auto wait = made.retry_after.value_or(
-        milliseconds(static_cast<int64_t>(static_cast<double>(pause_for.count()) * (0.5 + random_unit() / 2))));
+    result.passing = made.status != 0 ? is_retryable(made.status) : made.passing;
+    if (!result.passing) return result;
+    // Never less than a pause of our own: a collector's clock may be wrong.
+    const milliseconds own(static_cast<int64_t>(static_cast<double>(pause_for.count()) * (0.5 + random_unit() / 2)));
+    const milliseconds wait = std::max(own, made.retry_after.value_or(own));
     pause_for = std::min(pause_for * 2, kLongestPause);
     // Told to stop meanwhile: one more attempt, in the time that is left.
     if (Clock::now() + wait >= no_later_than(deadline) || (!pause(wait) && result.attempts > 1)) return result;

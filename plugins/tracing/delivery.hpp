@@ -29,9 +29,10 @@ struct DeliverySettings {
 
 struct Delivered {
   bool good = false;
-  long status = 0;    // of the last attempt, 0: no answer
-  std::string error;  // where it is not good
-  std::string body;   // of the answer
+  bool passing = false;  // where it is not good: worth trying again
+  long status = 0;       // of the last attempt, 0: no answer
+  std::string error;     // where it is not good
+  std::string body;      // of the answer
   uint32_t attempts = 0;
 };
 
@@ -52,6 +53,7 @@ class Delivery {
   struct Curl;
   struct Attempt {
     long status = 0;
+    bool passing = false;
     std::string error, body;
     std::optional<std::chrono::milliseconds> retry_after;
   };

@@ -4,6 +4,10 @@
 
 namespace tracing {
 
+namespace {
+constexpr size_t kMaxReason = 256;  // of a text that others wrote
+}
+
 ExportMetrics::ExportMetrics(const bulkhead::Host& host) : host_(host) {
   static constexpr std::array<std::string_view, 1> kSignal = {"signal"};
   static constexpr std::array<std::string_view, 2> kReason = {"signal", "reason"}, kResult = {"signal", "result"};
@@ -40,25 +44,32 @@ void Sender::send(const std::string& body, uint64_t items) {
   host_.record(delivered.good ? metrics_.good : metrics_.bad, 1);
   const auto count = static_cast<double>(items);
   if (!delivered.good) {
-    host_.record(is_retryable(delivered.status) ? metrics_.failed : metrics_.refused, count);
-    return tell(delivered.error);
+    host_.record(delivered.passing ? metrics_.failed : metrics_.refused, count);
+    return tell(delivered.passing ? State::kUnreachable : State::kRefused, delivered.error);
   }
   const Rejected rejected = parse_partial_success(delivered.body, json());
   const double lost = std::min(count, static_cast<double>(rejected.count));
   host_.record(metrics_.exported, count - lost);
   if (lost > 0) host_.record(metrics_.rejected, lost);
-  tell(lost > 0 ? "the collector rejected a part: " + rejected.why : "");
+  tell(lost > 0 || !rejected.why.empty() ? State::kPartly : State::kGood, rejected.why.substr(0, kMaxReason));
 }
 
 // Once when it begins, once when it is over: a collector that is down for a night is two lines.
-void Sender::tell(const std::string& problem) {
-  if (problem == problem_) return;
-  if (problem.empty())
-    host_.info("exports reach the collector again", {{"signal", signal_}});
-  else
-    host_.warn("exports do not reach the collector; what they hold is dropped and counted",
-               {{"signal", signal_}, {"url", delivery_.settings().url}, {"error", problem}});
-  problem_ = problem;
+void Sender::tell(State state, const std::string& problem) {
+  if (state == told_) return;
+  told_ = state;
+  if (state == State::kGood) return host_.info("exports reach the collector again", {{"signal", signal_}});
+  host_.warn(state == State::kPartly ? "the collector does not take all that is exported"
+                                     : "exports do not reach the collector; what they hold is dropped and counted",
+             {{"signal", signal_}, {"url", shown_url_}, {"error", problem}});
+}
+
+std::string show_url(std::string_view url) {
+  url = url.substr(0, url.find_first_of("?#"));
+  const size_t scheme = url.find("://");
+  const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const size_t at = url.substr(host, url.find('/', host) - host).rfind('@');
+  return std::string(url.substr(0, host)).append(url.substr(at == std::string_view::npos ? host : host + at + 1));
 }
 
 }  // namespace tracing

@@ -43,11 +43,18 @@ class ExportMetrics {
   uint32_t exported_ = 0, dropped_ = 0, queued_ = 0, requests_ = 0, seconds_ = 0;
 };
 
+// Scheme, host and path: what else an URL has may be secret.
+std::string show_url(std::string_view url);
+
 // The part that does not depend on the items.
 class Sender {
  public:
   Sender(const ExportMetrics& metrics, std::string_view signal, DeliverySettings settings)
-      : host_(metrics.host()), metrics_(metrics.of(signal)), signal_(signal), delivery_(std::move(settings)) {}
+      : host_(metrics.host()),
+        metrics_(metrics.of(signal)),
+        signal_(signal),
+        shown_url_(show_url(settings.url)),
+        delivery_(std::move(settings)) {}
 
   void send(const std::string& body, uint64_t items);
   void dropped_at_queue(uint64_t items) const { host_.record(metrics_.queue_full, static_cast<double>(items)); }
@@ -57,13 +64,15 @@ class Sender {
   bool json() const { return delivery_.settings().json; }
 
  private:
-  void tell(const std::string& problem);
+  enum class State : uint8_t { kGood, kUnreachable, kRefused, kPartly };
+  void tell(State state, const std::string& problem);
 
   const bulkhead::Host host_;
   const ExportMetrics::Signal metrics_;
   const std::string signal_;
+  const std::string shown_url_;
   Delivery delivery_;
-  std::string problem_;  // told last; "" all is well
+  State told_ = State::kGood;
 };
 
 template <typename Item>
@@ -80,7 +89,10 @@ class Exporter {
       : sender_(metrics, signal, std::move(delivery)), settings_(batch), functions_(std::move(functions)) {
     thread_ = std::thread([this] { run(); });
   }
-  ~Exporter() { stop(std::chrono::milliseconds(0)); }
+  ~Exporter() {
+    stop(std::chrono::milliseconds(0));
+    join();
+  }
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
@@ -103,7 +115,7 @@ class Exporter {
     functions_.release(item);
   }
 
-  // Sends what waits, for so long; counts what is left. Idempotent.
+  // Sends what waits, for so long; counts what is left. join() waits for that.
   void stop(std::chrono::milliseconds patience) {
     {
       const std::lock_guard lock(mutex_);
@@ -111,7 +123,9 @@ class Exporter {
     }
     sender_.delivery().stop(patience);
     wake_.notify_one();
-    thread_.join();
+  }
+  void join() {
+    if (thread_.joinable()) thread_.join();
   }
 
  private:
@@ -148,14 +162,19 @@ class Exporter {
   }
 
   void send(std::vector<Item>& batch, uint32_t weight) {
-    std::string body;
+    bool released = false;
+    const auto release = [&] {
+      if (!std::exchange(released, true))
+        for (Item& item : batch) functions_.release(item);
+    };
     try {
-      body = functions_.encode(batch, sender_.json());
+      const std::string body = functions_.encode(batch, sender_.json());
+      release();
+      sender_.send(body, weight);
     } catch (const std::exception&) {  // no memory: these are lost
+      release();
       sender_.dropped_unsent(weight);
     }
-    for (Item& item : batch) functions_.release(item);
-    if (!body.empty()) sender_.send(body, weight);
   }
 
   Sender sender_;

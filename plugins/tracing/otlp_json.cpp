@@ -66,7 +66,7 @@ Json span(const Trace& trace, const Span& s, uint64_t epoch_ns) {
   Json& attributes = out["attributes"] = Json::array();
   for (const Attribute* a = s.attributes; a != nullptr; a = a->next)
     attributes.push_back({{"key", a->key}, {"value", value(a->value)}});
-  if (!s.plugin.empty()) attributes.push_back(key_value("bulkhead.plugin", s.plugin));
+  if (!s.plugin.empty()) attributes.push_back(key_value(kPluginKey, s.plugin));
   if (s.dropped_attributes != 0) out["droppedAttributesCount"] = s.dropped_attributes;
   for (const Link* link = s.links; link != nullptr; link = link->next)
     out["links"].push_back(

@@ -78,7 +78,7 @@ void span(Writer& out, const Trace& trace, const Span& s, uint64_t epoch_ns) {
   out.fixed64(7, s.start_ns + epoch_ns);
   out.fixed64(8, s.end_ns + epoch_ns);
   for (const Attribute* a = s.attributes; a != nullptr; a = a->next) key_value(out, 9, a->key, a->value);
-  if (!s.plugin.empty()) key_value(out, 9, "bulkhead.plugin", s.plugin);
+  if (!s.plugin.empty()) key_value(out, 9, kPluginKey, s.plugin);
   if (s.dropped_attributes != 0) out.varint(10, s.dropped_attributes);
   for (const Link* link = s.links; link != nullptr; link = link->next) {
     out.message(13, [&] {

@@ -15,7 +15,7 @@ constexpr double kHeadShare = 0.8;
 bool in_share(const TraceId& trace_id, double share) {
   uint64_t randomness = 0;
   for (size_t i = 9; i < trace_id.size(); ++i) randomness = randomness << 8 | trace_id[i];
-  return static_cast<double>(randomness) >= (1 - share) * 0x1p56;
+  return share > 0 && static_cast<double>(randomness) >= (1 - share) * 0x1p56;
 }
 
 bool Sampler::head(const TraceId& trace_id, bool remote, uint8_t remote_flags,
@@ -39,6 +39,16 @@ Decision Sampler::tail(bool head, int status, uint64_t duration_ns, uint32_t spa
   return error ? Decision::kError : Decision::kSlow;
 }
 
+void Sampler::tick(uint64_t now_ns) {
+  if (settings_.max_spans_per_second == 0) return;
+  const std::lock_guard lock(mutex_);
+  adapt(now_ns);
+}
+
+bool Sampler::admit(uint32_t spans, uint64_t now_ns) {
+  return settings_.max_spans_per_second == 0 || spend(false, spans, now_ns);
+}
+
 bool Sampler::spend(bool head, uint32_t spans, uint64_t now_ns) {
   const std::lock_guard lock(mutex_);
   adapt(now_ns);
@@ -51,7 +61,7 @@ bool Sampler::spend(bool head, uint32_t spans, uint64_t now_ns) {
 // Once a second: towards the share that would have brought what the budget has for it.
 void Sampler::adapt(uint64_t now_ns) {
   const uint64_t second = now_ns / kSecond;
-  if (second == second_) return;
+  if (second <= second_) return;  // threads come to the lock in any order
   if (second_ != 0) {
     const double seconds = static_cast<double>(second - second_);
     const double wanted = kHeadShare * static_cast<double>(settings_.max_spans_per_second);

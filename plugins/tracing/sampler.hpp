@@ -42,6 +42,10 @@ class Sampler {
   bool head(const TraceId& trace_id, bool remote, uint8_t remote_flags, std::optional<std::string_view> route) const;
   // Of a request that is over, with so many spans.
   Decision tail(bool head, int status, uint64_t duration_ns, uint32_t spans, uint64_t now_ns);
+  // Of spans that no request brings, or that come after it.
+  bool admit(uint32_t spans, uint64_t now_ns);
+  // Once a second: a share that was lowered comes back also while nothing is sampled.
+  void tick(uint64_t now_ns);
   // What the budget makes of every share, 0 to 1.
   double factor() const { return factor_.load(std::memory_order_relaxed); }
 

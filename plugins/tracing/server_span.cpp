@@ -49,8 +49,7 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
     text("http.request.method", "_OTHER");
     text("http.request.method_original", request.method());
   }
-  const std::string_view target = request.target();
-  text("url.path", target.substr(0, target.find('?')));
+  text("url.path", request.path_as_sent());
   if (!request.query().empty()) {
     std::string query;
     bulkhead::redact_query(request.query(), redact_query, &query);
@@ -66,7 +65,9 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
   const std::string_view authority = to_view(rq.authority);
   const size_t colon = authority.rfind(':');
   const bool has_port = colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  text("server.address", has_port ? authority.substr(0, colon) : authority);
+  std::string_view address = has_port ? authority.substr(0, colon) : authority;
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  text("server.address", address);
   if (int port = 0;
       has_port &&
       std::from_chars(authority.data() + colon + 1, authority.data() + authority.size(), port).ec == std::errc())

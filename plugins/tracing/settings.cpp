@@ -42,7 +42,7 @@ std::vector<std::pair<std::string, std::string>> pairs(const std::string& key, s
     std::string value;
     if (equals == std::string_view::npos || name.empty() ||
         !bulkhead::percent_decode(trim(part.substr(equals + 1)), &value))
-      refuse(key, "'" + std::string(part.substr(0, equals)) + "' is not 'name=value' with a percent-encoded value");
+      refuse(key, "part " + std::to_string(found.size() + 1) + " is not 'name=value' with a percent-encoded value");
     for (const char c : value)
       if (c == '\r' || c == '\n') refuse(key, "the value of '" + std::string(name) + "' has a line break");
     found.emplace_back(name, std::move(value));
@@ -52,7 +52,7 @@ std::vector<std::pair<std::string, std::string>> pairs(const std::string& key, s
 
 void check_url(const std::string& key, const std::string& url) {
   if (!url.starts_with("http://") && !url.starts_with("https://"))
-    refuse(key, "'" + url + "' is not an http:// or https:// URL");
+    refuse(key, "'" + show_url(url) + "' is not an http:// or https:// URL");
 }
 
 // Of one signal: its own endpoint as it stands, or the common one with the signal's path.
@@ -124,7 +124,8 @@ Settings read_settings(const Json& config, std::string_view version) {
   settings.logs.url = endpoint(config, "logs");
   const bool disabled = config.at("disabled");
   settings.export_traces = !disabled && !settings.traces.url.empty();
-  settings.export_logs = !disabled && config.at("logs") && !settings.logs.url.empty();
+  settings.take_logs = config.at("logs");
+  settings.export_logs = !disabled && settings.take_logs && !settings.logs.url.empty();
   const Json& batch = config.at("batch");
   settings.batch = {batch.at("queue"), batch.at("size"), batch.at("delay_ms")};
   settings.traces.total_timeout_ms = settings.logs.total_timeout_ms = batch.at("timeout_ms");

@@ -13,6 +13,7 @@ namespace tracing {
 
 struct Settings {
   bool export_traces = false, export_logs = false;
+  bool take_logs = false;  // offers to take log lines, though they may go nowhere
   DeliverySettings traces, logs;
   BatchSettings batch;
   SamplerSettings sampler;

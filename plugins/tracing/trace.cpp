@@ -72,18 +72,24 @@ Span* Trace::begin(int32_t kind, std::string_view name, std::string_view plugin,
 }
 
 void Trace::tag(Span& span, std::string_view key, const bh_value& value) {
+  if (key == kPluginKey) return;
   const std::lock_guard lock(mutex_);
-  if (span.attribute_count == limits_.attributes) {
-    ++span.dropped_attributes;
-    return;
+  Attribute* attribute = span.attributes;
+  while (attribute != nullptr && attribute->key != key) attribute = attribute->next;
+  if (attribute == nullptr) {
+    if (span.attribute_count == limits_.attributes) {
+      ++span.dropped_attributes;
+      return;
+    }
+    attribute = new (arena_.allocate(sizeof(Attribute))) Attribute{arena_.copy(key), value, span.attributes};
+    span.attributes = attribute;
+    ++span.attribute_count;
   }
-  auto* attribute = new (arena_.allocate(sizeof(Attribute))) Attribute{arena_.copy(key), value, span.attributes};
+  attribute->value = value;
   if (value.kind == BH_TEXT || value.kind == BH_BYTES) {
     const std::string_view text = arena_.copy({value.as.s.ptr, std::min<size_t>(value.as.s.len, limits_.text)});
     attribute->value.as.s = {text.data(), text.size()};
   }
-  span.attributes = attribute;
-  ++span.attribute_count;
 }
 
 void Trace::link(Span& span, const TraceParent& to) {

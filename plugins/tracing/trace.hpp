@@ -39,6 +39,9 @@ struct Attribute {
   Attribute* next;
 };
 
+// Says in each span whose it is; not to be tagged.
+inline constexpr std::string_view kPluginKey = "bulkhead.plugin";
+
 struct Link {
   TraceParent to;
   Link* next;
@@ -81,6 +84,7 @@ class Trace {
   enum class Place : uint8_t { kCounted, kReserved };
   Span* begin(int32_t kind, std::string_view name, std::string_view plugin, const SpanId& parent, uint64_t now,
               Place place = Place::kCounted);
+  // A key that is there already gets the new value.
   void tag(Span& span, std::string_view key, const bh_value& value);
   void link(Span& span, const TraceParent& to);
   // True where the trace was exported already, and the caller has to export this one, reference included.

@@ -32,6 +32,15 @@ struct Handle {
   uint32_t generation;
 };
 
+// Nothing is thrown into the host: what there is no memory for is not traced.
+template <typename Body>
+void unthrown(Body body) noexcept {
+  try {
+    body();
+  } catch (const std::exception&) {
+  }
+}
+
 uint64_t unix_ns() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -84,6 +93,8 @@ class Tracing : public bulkhead::Plugin {
     if (report_ != 0) host().raw()->timer_cancel(host().raw(), report_);
     if (traces_) traces_->stop(kFlush);
     if (logs_) logs_->stop(kFlush);
+    if (traces_) traces_->join();
+    if (logs_) logs_->join();
   }
 
  private:
@@ -91,12 +102,18 @@ class Tracing : public bulkhead::Plugin {
     sink_.size = sizeof sink_;
     sink_.flags = settings_.steps ? uint32_t{BH_TRACE_STEPS} : 0;
     sink_.begin = [](void* self, bh_str plugin, bh_exchange* ex, void* parent, int32_t kind, bh_str name) -> void* {
-      return static_cast<Tracing*>(self)->begin(to_view(plugin), ex, static_cast<Span*>(parent), kind, to_view(name));
+      void* span = nullptr;
+      unthrown([&] {
+        span = static_cast<Tracing*>(self)->begin(to_view(plugin), ex, static_cast<Span*>(parent), kind, to_view(name));
+      });
+      return span;
     };
     sink_.tag = [](void* /*self*/, void* span, bh_str key, const bh_value* value) {
-      auto& s = *static_cast<Span*>(span);
-      if (to_view(key) != "link" || value->kind != BH_TEXT) return s.trace->tag(s, to_view(key), *value);
-      if (const auto to = parse_traceparent(to_view(value->as.s))) s.trace->link(s, *to);
+      unthrown([&] {
+        auto& s = *static_cast<Span*>(span);
+        if (to_view(key) != "link" || value->kind != BH_TEXT) return s.trace->tag(s, to_view(key), *value);
+        if (const auto to = parse_traceparent(to_view(value->as.s))) s.trace->link(s, *to);
+      });
     };
     sink_.context = [](void* self, void* span, char out[56]) {
       const auto& s = *static_cast<Span*>(span);
@@ -105,13 +122,13 @@ class Tracing : public bulkhead::Plugin {
       write_traceparent(parent, *reinterpret_cast<char(*)[56]>(out));
     };
     sink_.end = [](void* self, void* span, bh_status outcome) {
-      static_cast<Tracing*>(self)->end(*static_cast<Span*>(span), outcome);
+      unthrown([&] { static_cast<Tracing*>(self)->end(*static_cast<Span*>(span), outcome); });
     };
     host().publish(BH_TRACE_SINK_ID, BH_TRACE_SINK_VERSION, &sink_, this);
-    if (!settings_.export_logs) return;
+    if (!settings_.take_logs) return;
     log_sink_.size = sizeof log_sink_;
     log_sink_.log = [](void* self, int32_t level, bh_str message, const bh_log_field* fields, size_t n) {
-      static_cast<Tracing*>(self)->log(level, to_view(message), {fields, n});
+      unthrown([&] { static_cast<Tracing*>(self)->log(level, to_view(message), {fields, n}); });
     };
     host().publish(BH_LOG_SINK_ID, BH_LOG_SINK_VERSION, &log_sink_, this);
   }
@@ -131,6 +148,7 @@ class Tracing : public bulkhead::Plugin {
   }
 
   void report() {
+    sampler_.tick(host().now_ns());
     host().record(factor_, sampler_.factor());
     if (const uint64_t dropped = pool_.dropped_spans.exchange(0); dropped != 0)
       host().record(dropped_spans_, static_cast<double>(dropped));
@@ -324,33 +342,33 @@ class Tracing : public bulkhead::Plugin {
     uint64_t id = 0;
     std::memcpy(&id, span.id.data(), sizeof id);
     trace.step.compare_exchange_strong(id, 0, std::memory_order_relaxed);
-    if (trace.end(span, host().now_ns(), outcome < 0, bulkhead::status_text(outcome))) send(trace, &span);
+    const uint64_t now = host().now_ns();
+    if (!trace.end(span, now, outcome < 0, bulkhead::status_text(outcome))) return;
+    if (sampler_.admit(1, now))
+      send(trace, &span);
+    else
+      trace.unref();
   }
 
   void log(int32_t level, std::string_view message, std::span<const bh_log_field> fields) {
     if (!logs_) return;
     LogRecord record{unix_ns(), level, std::string(message), {}, {}, {}};
     record.texts.reserve(fields.size());
-    TraceParent trace;
-    bool has_trace = false, has_span = false;
     for (const bh_log_field& field : fields) {
       const std::string_view name = to_view(field.name);
       bh_value value = field.value;
-      if (value.kind == BH_TEXT) {
+      if (std::any_of(record.fields.begin(), record.fields.end(),
+                      [name](const auto& each) { return each.first == name; }))
+        continue;  // OTLP wants each once
+      if (value.kind == BH_TEXT || value.kind == BH_BYTES) {
         const std::string_view text = to_view(value.as.s);
-        if (name == "trace_id" && unhex(text, trace.trace_id)) {
-          has_trace = true;
+        if ((name == "trace_id" && unhex(text, record.trace.trace_id)) ||
+            (name == "span_id" && unhex(text, record.trace.span_id)))
           continue;
-        }
-        if (name == "span_id" && unhex(text, trace.span_id)) {
-          has_span = true;
-          continue;
-        }
         value.as.s = to_str(record.texts.emplace_back(text));
       }
       record.fields.emplace_back(name, value);
     }
-    if (has_trace && has_span) record.trace = trace;
     logs_->add(std::move(record));
   }
 

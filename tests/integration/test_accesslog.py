@@ -43,7 +43,8 @@ def test_one_line_a_request(hosts, tmp_path):
         time.sleep(0.2)
         raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
     wait_until(lambda: len(lines_of(file)) == 4, what="four lines: what is no request has none")
-    good, missing, failed, left = lines_of(file)
+    by_path = {line["http"]["path"]: line for line in lines_of(file)}
+    good, missing, failed, left = (by_path[path] for path in ("/hello/x", "/nothing/here", "/async/dropped", "/async/3000"))
     assert {"level": "info", "service": "titanic-api", "request_id": "r-1", "plugin": "cpp_hello", "message": "GET /hello/x"}.items() <= good.items()
     assert good["trace_id"] == answer.headers["x-trace-id"] and good["span_id"] == answer.headers["traceparent"][36:52]
     http = dict(good["http"])
@@ -68,18 +69,18 @@ def test_whatever_callers_send_stays_a_line(hosts, tmp_path):
 
 def test_rules(hosts, tmp_path):
     file = tmp_path / "access.log"
-    rules = "rules: [ { status: 5xx }, { slower_than_ms: 200 }, { route: '/hello/*', sample: 0.25 }, { sample: 0 } ]"
+    rules = "rules: [ { status: 5xx }, { slower_than_ms: 2000 }, { route: '/hello/*', sample: 0.25 }, { sample: 0 } ]"
     host = hosts(contract_config("cpp_hello", "async", extra=plugin(f"file: {file}, {rules}")))
     with Raw(host.port) as raw:
         for _ in range(1000):
             raw.send(HELLO).answer()
-    for path in ("/async/1", "/async/dropped", "/async/250", "/nothing"):
+    for path in ("/async/1", "/async/dropped", "/async/2100", "/nothing"):
         host.get(path)
-    wait_until(lambda: any(line["http"]["path"] == "/async/250" for line in lines_of(file)), what="the slow one")
+    wait_until(lambda: any(line["http"]["path"] == "/async/2100" for line in lines_of(file)), what="the slow one")
     paths = [line["http"]["path"] for line in lines_of(file)]
     # Binomial(1000, 1/4): a deviation of 14.
     assert 170 <= paths.count("/hello/x") <= 330
-    assert sorted(set(paths)) == ["/async/250", "/async/dropped", "/hello/x"]
+    assert sorted(set(paths)) == ["/async/2100", "/async/dropped", "/hello/x"]
 
 
 def test_a_rotation_loses_nothing(hosts, tmp_path):
@@ -132,7 +133,12 @@ def test_standard_output_that_nobody_reads(hosts, tmp_path):
     assert b'"message":"GET /hello/last"' in found, "once somebody reads, lines come again"
     for line in found.split(b"\n")[:-1]:
         assert line == b"" or line.startswith(b'{"timestamp"') or not line.endswith(b"}"), line
+    with Raw(host.port) as raw:
+        for _ in range(1000):  # and full again
+            raw.send(HELLO).answer()
+    began = time.monotonic()
     host.stop()
+    assert time.monotonic() - began < 20, "a second for the pipe, and what stopping takes"
     os.close(read)
 
 
@@ -178,6 +184,8 @@ def test_bad_configuration(hosts, config, message):
 
 
 def test_otlp_needs_the_tracing_plugin(hosts, tmp_path):
+    host = hosts(contract_config("cpp_hello", extra="  - { id: tracing, config: { logs: true, disabled: true } }\n" + plugin(f"file: {tmp_path}/b, otlp: true")))
+    assert host.get("/hello/x").status == 200, "OTEL_SDK_DISABLED stops no host"
     host = hosts(contract_config("cpp_hello", extra=plugin(f"file: {tmp_path}/a, otlp: true")), start=False)
     found = subprocess.run([BULKHEAD, "serve", host.config], capture_output=True, text=True, timeout=60)
     assert found.returncode == 1 and "'logs: true'" in found.stderr

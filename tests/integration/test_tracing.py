@@ -302,21 +302,21 @@ def ask_many(host, path, count, together=50):
 
 def test_head_sampling_and_what_is_kept_at_the_end(hosts, collector):
     """10,000 requests at 10 %: a tenth of the good ones, and every error and slow one."""
-    host = hosts(contract_config("cpp_hello", "async", extra=plugin(collector.url, "sampler_arg: '0.1', slow_ms: 300, batch: { delay_ms: 100, queue: 65536 }")))
+    host = hosts(contract_config("cpp_hello", "async", extra=plugin(collector.url, "sampler_arg: '0.1', slow_ms: 2000, batch: { delay_ms: 100, queue: 65536 }")))
     slow, failed = set(), set()
 
     def odd(path, ids):
         for _ in range(10):
             ids.add(host.get(path).headers["x-trace-id"])
 
-    threads = [threading.Thread(target=odd, args=arguments) for arguments in [("/async/350", slow), ("/async/dropped", failed)]]
+    threads = [threading.Thread(target=odd, args=arguments) for arguments in [("/async/2100", slow), ("/async/dropped", failed)]]
     [thread.start() for thread in threads]
     assert ask_many(host, "/hello/x", 10_000) == 10_000
     [thread.join() for thread in threads]
     assert len(slow) == len(failed) == 10
     wait_until(lambda: slow | failed <= {span.trace_id for span in collector.spans}, what="every error and slow request")
     time.sleep(1)
-    kept = [span for span in collector.spans if span.attributes.get("http.route") == "/hello/{name}"]
+    kept = [span for span in collector.spans if span.attributes.get("http.route") == "/hello/{name}" and span.end - span.start < 2e9]
     # Binomial(10000, 0.1): a deviation of 30; five of them happen once in two million runs.
     assert 850 <= len(kept) <= 1150, len(kept)
     assert len({span.trace_id for span in kept}) == len(kept)
@@ -357,15 +357,15 @@ def test_a_collector_that_fails_costs_no_request(hosts, collector):
     began = time.monotonic()
     host.get("/hello/x")
     exported(collector, 1)
-    assert len(collector.requests) == 3 and time.monotonic() - began >= 1.4, "Retry-After, then a pause of its own"
-    assert collector.requests[0][2] == collector.requests[2][2], "the same batch"
+    assert collector.statuses[:3] == [429, 503, 200] and time.monotonic() - began >= 1.4, "Retry-After, then a pause of its own"
+    assert len({body for _, _, body in collector.requests[:3]}) == 1, "the same batch"
     counted = lambda reason: samples(host).get(("otlp_dropped_total", frozenset({"signal": "traces", "reason": reason}.items())), 0)
     collector.answers = [(400, {}, b"")]
     host.get("/hello/x")
     wait_until(lambda: counted("refused") >= 1, what="what the collector refused")
-    requests = len(collector.requests)
-    time.sleep(0.3)
-    assert len([path for path, _, _ in collector.requests[requests - 1:]]) <= 3, "it is not sent again"
+    time.sleep(1.5)  # a second attempt would have come
+    refused = next(body for (_, _, body), status in zip(collector.requests, collector.statuses) if status == 400)
+    assert [body for _, _, body in collector.requests].count(refused) == 1, "it is not sent again"
     collector.delay = 30.0
     for _ in range(200):
         assert host.get("/hello/x").status == 200
@@ -373,6 +373,26 @@ def test_a_collector_that_fails_costs_no_request(hosts, collector):
     collector.delay = 0.0
     collector.release.set()
     assert any("exports do not reach the collector" in line["message"] for line in host.log_lines())
+
+
+def test_a_collector_that_says_at_once(hosts, collector):
+    """Retry-After: 0, or a date that is over, is no reason to run in circles."""
+    collector.answers = [(503, {"Retry-After": "0"}, b"")] * 1000
+    host = hosts(contract_config("cpp_hello", extra=plugin(collector.url)))
+    host.get("/hello/x")
+    time.sleep(3)
+    assert 2 <= len(collector.requests) <= 6
+
+
+def test_a_host_stops_though_its_collector_hangs(hosts, collector):
+    collector.delay = 60.0
+    host = hosts(contract_config("cpp_hello", extra=plugin(collector.url, ON + ", logs: true")))
+    host.get("/hello/x")
+    wait_until(lambda: host.process and len(collector.waiting) >= 1, what="an export that hangs")
+    began = time.monotonic()
+    host.stop()
+    assert time.monotonic() - began < 20, "five seconds for both signals together, and what stopping takes"
+    collector.release.set()
 
 
 def test_a_part_is_rejected(hosts, collector):
@@ -383,7 +403,8 @@ def test_a_part_is_rejected(hosts, collector):
     host.get("/hello/x")
     wait_until(lambda: samples(host).get(("otlp_dropped_total", frozenset({"signal": "traces", "reason": "rejected"}.items()))) == 1, what="the rejected span")
     wait_until(lambda: any(line.get("error", "").endswith("no room") for line in host.log_lines()), what="its reason")
-    assert len(collector.requests) <= 3, "a part is not sent again"
+    time.sleep(1.5)
+    assert [body for _, _, body in collector.requests].count(collector.requests[0][2]) == 1, "a part is not sent again"
 
 
 def test_the_collector_comes_late_and_the_rest_leaves_with_the_host(hosts):
@@ -433,7 +454,7 @@ def test_ids_without_an_export(hosts, peer, config):
     ("endpoint: '', sampler: parentbased", "sampler"),
     ("endpoint: '', protocol: grpc", "protocol"),
     ("endpoint: '', propagators: tracecontex", "did you mean 'tracecontext'?"),
-    ("endpoint: '', headers: 'a'", "'a' is not 'name=value'"),
+    ("endpoint: '', headers: 'a=b,hunter2'", "part 2 is not 'name=value'"),
     ("endpoint: '', batch: { size: 10, queue: 5 }", "larger than the queue"),
 ])
 def test_bad_configuration(hosts, tmp_path, config, message):

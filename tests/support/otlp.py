@@ -96,6 +96,7 @@ class Collector:
         types()
         self.requests, self.spans, self.logs, self.wrong, self.answers, self.delay = [], [], [], [], [], 0.0
         self.release = threading.Event()
+        self.waiting, self.statuses = [], []
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -103,15 +104,19 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
+                collector.waiting.append(self.path)
                 if collector.delay:
                     collector.release.wait(collector.delay)
                 status, headers, answer = collector.take(self.path, self.headers, body)
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("content-length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
+                except OSError:  # the host did not wait
+                    self.close_connection = True
 
             def log_message(self, *args):
                 pass
@@ -128,6 +133,7 @@ class Collector:
     def take(self, path, headers, body):
         self.requests.append((path, dict(headers.items()), body))
         status, answer_headers, answer = self.answers.pop(0) if self.answers else (200, {}, None)
+        self.statuses.append(status)
         request_type, response_type = types()[path]
         try:
             plain = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body

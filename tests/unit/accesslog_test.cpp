@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "bulkhead/redact.hpp"
 #include "filter.hpp"
 #include "line.hpp"
 
@@ -59,6 +60,19 @@ TEST(Line, HasTheFields) {
       R"("http":{"method":"GET","path":"/people","query":"age=1&API_KEY=REDACTED&mine=REDACTED","route":"/people",)"
       R"("status":200,"duration_ms":1.235,"bytes":7},"message":"GET /people"})"
       "\n");
+}
+
+TEST(Redact, HoweverItIsWritten) {
+  for (const char* query :
+       {"token=x", "TOKEN=x", "%74oken=x", "api%5Fkey=x", "token[]=x", "a=1&token=x&b", "sig=x=y"}) {
+    std::string shown;
+    bulkhead::redact_query(query, {}, &shown);
+    EXPECT_EQ(shown.find('x'), std::string::npos) << query;
+    EXPECT_NE(shown.find("REDACTED"), std::string::npos) << query;
+  }
+  std::string shown;
+  bulkhead::redact_query("tokens=1&a=%zz&&b", {}, &shown);
+  EXPECT_EQ(shown, "tokens=1&a=%zz&&b");
 }
 
 TEST(Line, WhateverTheBytesIsOneJsonObject) {

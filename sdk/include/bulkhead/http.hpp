@@ -174,6 +174,13 @@ class Request {
   std::string_view method() const { return to_view(rq_->method); }
   std::string_view path() const { return to_view(rq_->path); }
   std::string_view target() const { return to_view(rq_->target); }
+  // The path as it was sent: not decoded, without the query, and of an absolute-form target without what comes before.
+  std::string_view path_as_sent() const {
+    std::string_view sent = target().substr(0, target().find('?'));
+    if (const size_t scheme = sent.find("://"); scheme != std::string_view::npos && !sent.starts_with('/'))
+      sent.remove_prefix(std::min(sent.find('/', scheme + 3), sent.size()));
+    return sent.empty() ? std::string_view("/") : sent;
+  }
   std::string_view query() const { return to_view(rq_->query); }
   std::string_view body() const { return to_view(rq_->body); }
   std::string_view route() const { return to_view(rq_->route); }

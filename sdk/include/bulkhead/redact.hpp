@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "bulkhead/percent.hpp"
+
 namespace bulkhead {
 
 // Signatures and credentials that URLs are known to carry. The first seven are those of OpenTelemetry's HTTP
@@ -24,15 +26,19 @@ inline constexpr std::array<std::string_view, 18> kSecretParameters = {"X-Amz-Si
                                                                        "apikey",
                                                                        "auth",
                                                                        "client_secret",
+                                                                       "id_token",
                                                                        "key",
                                                                        "password",
                                                                        "refresh_token",
                                                                        "secret",
-                                                                       "signature",
                                                                        "token"};
 
-// True where some parameter's name is one of kSecretParameters or `more`, in any case.
-inline bool is_secret_parameter(std::string_view name, std::span<const std::string> more = {}) {
+// True where the name, as a query has it, is one of kSecretParameters or `more`: in any case, percent-encoded or with
+// [].
+inline bool is_secret_parameter(std::string_view encoded, std::span<const std::string> more = {}) {
+  std::string decoded;
+  if (!percent_decode(encoded, &decoded)) decoded = encoded;
+  const std::string_view name = std::string_view(decoded).substr(0, decoded.find('['));
   const auto same = [name](std::string_view other) {
     return std::equal(name.begin(), name.end(), other.begin(), other.end(),
                       [](char a, char b) { return (a | 0x20) == (b | 0x20); });
@@ -41,7 +47,7 @@ inline bool is_secret_parameter(std::string_view name, std::span<const std::stri
          std::any_of(more.begin(), more.end(), same);
 }
 
-// Appends the query with REDACTED in place of each secret value. What is percent-encoded in a name stays a name.
+// Appends the query with REDACTED in place of each secret value; the rest stands as it was sent.
 inline void redact_query(std::string_view query, std::span<const std::string> more, std::string* out) {
   while (!query.empty()) {
     const size_t end = query.find('&');
