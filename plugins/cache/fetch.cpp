@@ -199,8 +199,15 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
 }
 
 bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
+  ticket->span = host_.span("GET", BH_SPAN_CLIENT, ticket->ex.handle());
+  ticket->span.tag("db.system.name", "redis");
+  ticket->span.tag("db.operation.name", "GET");
+  ticket->span.tag("server.address", settings_.redis_url.host);
+  ticket->span.tag("server.port", int64_t{settings_.redis_url.port});
   redis_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
     ticket->shared_clock = shared.clock;
+    ticket->span.tag("db.response.returned_rows", int64_t{shared.data.empty() ? 0 : 1});
+    ticket->span.end(shared.clock == 0 ? BH_E_UNAVAILABLE : BH_OK);  // before the request may be over
     std::optional<Draft> draft;
     if (!shared.data.empty() && coherent_) draft = Draft::decode(shared.data, ticket->flight->key);
     if (!draft) {

@@ -33,6 +33,7 @@ using FlightRef = boost::intrusive_ptr<Flight>;
 struct Ticket : boost::intrusive_ref_counter<Ticket, boost::thread_safe_counter> {
   FlightRef flight;
   bulkhead::Exchange ex;      // held while it waits
+  bulkhead::Span span;        // of its question to the second level
   std::string known;          // If-None-Match
   uint64_t began_ns = 0;      // of its own reading
   uint64_t shared_clock = 0;  // the second level's clock, read before that; 0: it was not asked

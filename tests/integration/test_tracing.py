@@ -16,7 +16,7 @@ from integration.test_metrics import samples
 from support.certificates import Authority
 from support.http import contract_config
 from support.otlp import Collector, types
-from support.servers import BULKHEAD, Raw, free_port, wait_until
+from support.servers import BULKHEAD, Raw, Redis, free_port, wait_until
 
 BRAUND = "/people/" + str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:titanic:passenger:1"))
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -246,6 +246,19 @@ def test_queries_have_spans(hosts, database, collector):
     _, (transaction,) = below("PATCH /people/{uuid}")
     statements = [span for span in collector.spans if span.parent_id == transaction.span_id]
     assert transaction.name == "transaction" and {"SELECT people", "UPDATE people"} <= {span.name for span in statements}
+
+
+def test_questions_to_redis_have_spans(hosts, collector, tmp_path):
+    redis = Redis()
+    cache = f"  - id: cache\n    config: {{ redis: '{redis.url}', routes: [ {{ route: '/people*' }} ] }}\n"
+    host = hosts(titanic_config(f"sqlite:///{tmp_path}/redis.db", cache + plugin(collector.url))).wait_ready()
+    host.get(BRAUND)
+    wait_until(lambda: collector.named("GET /people/{uuid}"), what="the request")
+    (server,) = collector.named("GET /people/{uuid}")
+    below = {span.name: span for span in collector.spans if span.parent_id == server.span_id}
+    assert set(below) == {"GET", "SELECT people"} and below["GET"].end <= below["SELECT people"].start
+    assert {"db.system.name": "redis", "db.response.returned_rows": 0, "bulkhead.plugin": "cache"}.items() <= below["GET"].attributes.items()
+    redis.close()
 
 
 def test_batched_queries_are_linked(hosts, postgres, collector):
