@@ -30,14 +30,14 @@ def quantile(q, metric, by="", more=""):
 def overview():
     failed = rate("api_requests_total", more='status=~"5.."')
     errors = f'({failed} or 0 * {rate("api_requests_total")}) / {rate("api_requests_total")}'
-    running = f'count(up{{{J}}} == 1)'
+    running = f'sum(up{{{J}}})'
     return dashboard("overview", "Titanic overview", "Is the service well, and since when not? Every picture leads to traces and log lines of its time.", [
         ("Now", [
             stat("Current Request Rate", [query(rate("api_requests_total"))], "All answers a second.", "reqps"),
             stat("Current Error Rate", [query(errors)], "Share of answers of status 500 and above.", "percentunit", steps=ERRORS),
             stat("P95 Latency", [query(quantile(0.95, "api_response_latency_seconds"))], "Nineteen of twenty requests are faster.", "s", steps=(("green", None), ("orange", 0.5), ("red", 2))),
             stat("Running Pods", [query(running)], "Instances that answer Prometheus.", steps=(("red", None), ("orange", 1), ("green", 2))),
-            stat("Error Budget Left", [query(f"job:slo_error_budget_remaining:ratio{{{J}}}")], "Of the month's 0.05 %.", "percentunit", steps=(("red", None), ("orange", 0.25), ("green", 0.5))),
+            stat("Error Budget Left", [query(f"job:slo_error_budget_remaining:ratio{{{J}}}")], "Of 0.05 % of two weeks' requests.", "percentunit", steps=(("red", None), ("orange", 0.25), ("green", 0.5))),
             stat("Open Connections", [query(f"sum(bulkhead_connections{{{J}}})")], "Of clients, on all instances."),
         ]),
         ("Traffic", [
@@ -129,14 +129,14 @@ def cache():
 def slo():
     windows = ("5m", "1h", "6h", "1d", "3d")
     budget = f"job:slo_error_budget_remaining:ratio{{{J}}}"
-    return dashboard("slo", "Titanic SLO", "99.95 % of requests without a 5xx and 99 % within half a second, over 30 days.", [
+    return dashboard("slo", "Titanic SLO", "99.95 % of requests without a 5xx and 99 % within half a second, over two weeks.", [
         ("Availability", [
-            stat("Availability", [query(f"1 - job:slo_errors:ratio_rate30d{{{J}}}")], "Of 30 days.", "percentunit", 6, 8, (("red", None), ("orange", 0.9995), ("green", 0.9998)), decimals=3),
+            stat("Availability", [query(f"1 - job:slo_errors:ratio_rate14d{{{J}}}")], "Of two weeks.", "percentunit", 6, 8, (("red", None), ("orange", 0.9995), ("green", 0.9998)), decimals=3),
             gauge("Budget Left", [query(budget)], "0: the objective is missed.", width=6, height=8, steps=(("red", None), ("orange", 0.25), ("green", 0.5))),
             series("Burn Rate", queries(*[(f"job:slo_errors:ratio_rate{window}{{{J}}} / 0.0005", window) for window in windows]), "1 spends the month's budget in a month; 14.4 in two days.", limit=14.4, many=True),
         ]),
         ("Latency", [
-            stat("Within Half a Second", [query(f"1 - job:slo_slow:ratio_rate30d{{{J}}}")], "Of 30 days.", "percentunit", 6, 8, (("red", None), ("orange", 0.99), ("green", 0.995)), decimals=3),
+            stat("Within Half a Second", [query(f"1 - job:slo_slow:ratio_rate14d{{{J}}}")], "Of two weeks.", "percentunit", 6, 8, (("red", None), ("orange", 0.99), ("green", 0.995)), decimals=3),
             stat("P99 Now", [query(f"job:api_response_latency_seconds:p99_5m{{{J}}}")], "", "s", 6, 8),
             series("Burn Rate of Latency", queries(*[(f"job:slo_slow:ratio_rate{window}{{{J}}} / 0.01", window) for window in windows]), limit=14.4, many=True),
         ]),

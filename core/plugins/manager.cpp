@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bulkhead/nearest.hpp"
+#include "bulkhead/services/log_sink.h"
 #include "bulkhead/services/metric_sink.h"
 #include "bulkhead/services/trace_sink.h"
 #include "core/chain/order.hpp"
@@ -85,13 +86,17 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
 std::string Manager::sort_by_needs() {
   std::vector<Instance*> waiting, sorted;
   for (const auto& plugin : instances_) waiting.push_back(plugin.get());
-  // Who keeps what all others record starts first, so it stops last.
-  std::stable_partition(waiting.begin(), waiting.end(), [](const Instance* plugin) {
+  // Who keeps what all others record starts first, so it stops last: metrics are recorded by whoever keeps spans, too.
+  const auto rank = [](const Instance* plugin) {
     const bh_plugin& d = plugin->descriptor();
-    return std::any_of(d.offers, d.offers + d.offer_count, [](const bh_need& offer) {
-      return view(offer.service) == BH_METRIC_SINK_ID || view(offer.service) == BH_TRACE_SINK_ID;
-    });
-  });
+    const auto offers = [&d](std::string_view id) {
+      return std::any_of(d.offers, d.offers + d.offer_count,
+                         [id](const bh_need& offer) { return view(offer.service) == id; });
+    };
+    return offers(BH_METRIC_SINK_ID) ? 0 : offers(BH_TRACE_SINK_ID) || offers(BH_LOG_SINK_ID) ? 1 : 2;
+  };
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [&rank](const Instance* a, const Instance* b) { return rank(a) < rank(b); });
   auto provider_of = [&](std::string_view service) -> Instance* {
     for (const auto& plugin : instances_) {
       const bh_plugin& d = plugin->descriptor();

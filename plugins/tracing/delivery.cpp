@@ -74,7 +74,8 @@ Delivery::Delivery(DeliverySettings settings) : settings_(std::move(settings)), 
   curl_->add(settings_.json ? "Content-Type: application/json" : "Content-Type: application/x-protobuf");
   if (settings_.gzip) curl_->add("Content-Encoding: gzip");
   curl_->add("Expect:");  // no 100-continue: it costs a round trip
-  for (const auto& [name, value] : settings_.headers) curl_->add(name + (value.empty() ? ";" : ": " + value));
+  for (const auto& [name, value] : settings_.headers)
+    curl_->add(std::string(name).append(value.empty() ? ";" : ": ").append(value));
   curl_easy_setopt(handle, CURLOPT_URL, settings_.url.c_str());
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, curl_->headers);

@@ -57,7 +57,8 @@ void check_url(const std::string& key, const std::string& url) {
 
 // Of one signal: its own endpoint as it stands, or the common one with the signal's path.
 std::string endpoint(const Json& config, const std::string& signal) {
-  const std::string own_key = signal + "_endpoint", own = config.at(own_key);
+  const std::string own_key = signal + "_endpoint";
+  std::string own = config.at(own_key);
   if (!own.empty()) {
     check_url(own_key, own);
     return own;
