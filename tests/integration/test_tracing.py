@@ -16,7 +16,7 @@ from integration.test_metrics import samples
 from support.certificates import Authority
 from support.http import contract_config
 from support.otlp import Collector, types
-from support.servers import BULKHEAD, ROOT, Host, Raw, Redis, free_port, wait_until
+from support.servers import BULKHEAD, ROOT, Raw, Redis, free_port, wait_until
 
 BRAUND = "/people/" + str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:titanic:passenger:1"))
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -442,16 +442,20 @@ def test_tls_to_the_collector(hosts, tmp_path):
     secure.close()
 
 
-def shipped(tmp_path, **environment):
-    """A host with the configuration that ships, and the variables of the original deployment."""
-    host = Host("", tmp_path, start=False)
-    host.config = ROOT / "configs/titanic.yaml"
-    host.environment.update(LISTEN=f"127.0.0.1:{host.port}", ADMIN_LISTEN=f"127.0.0.1:{host.admin}", DATABASE_URL=f"sqlite:///{tmp_path}/titanic.db", **environment)
-    return host.start().wait_ready()
+@pytest.fixture
+def shipped(hosts, tmp_path):
+    """Starts hosts with the configuration that ships, and the variables of the original deployment."""
+    def start(**environment):
+        host = hosts("", start=False)
+        host.config = ROOT / "configs/titanic.yaml"
+        host.environment.update(LISTEN=f"127.0.0.1:{host.port}", ADMIN_LISTEN=f"127.0.0.1:{host.admin}", DATABASE_URL=f"sqlite:///{tmp_path}/titanic.db", **environment)
+        return host.start().wait_ready()
+
+    return start
 
 
-def test_the_variables_of_opentelemetry(tmp_path, collector):
-    host = shipped(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url + "/", OTEL_EXPORTER_OTLP_PROTOCOL="http/json", OTEL_EXPORTER_OTLP_HEADERS="x-key=a%3Db", OTEL_EXPORTER_OTLP_COMPRESSION="none", OTEL_EXPORTER_OTLP_TIMEOUT="5000",
+def test_the_variables_of_opentelemetry(shipped, collector):
+    host = shipped(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url + "/", OTEL_EXPORTER_OTLP_PROTOCOL="http/json", OTEL_EXPORTER_OTLP_HEADERS="x-key=a%3Db", OTEL_EXPORTER_OTLP_COMPRESSION="none", OTEL_EXPORTER_OTLP_TIMEOUT="5000",
                    OTEL_TRACES_SAMPLER="always_on", OTEL_TRACES_SAMPLER_ARG="0", OTEL_PROPAGATORS="none", OTEL_RESOURCE_ATTRIBUTES="region=eu", SERVICE_NAME="ship", SERVICE_VERSION="9", POD_NAME="pod-7", ENVIRONMENT="test")
     answer = host.get(BRAUND, headers={"traceparent": IN})
     assert answer.headers["x-trace-id"] != TRACE and "traceparent" not in answer.headers, "OTEL_PROPAGATORS=none"
@@ -464,13 +468,13 @@ def test_the_variables_of_opentelemetry(tmp_path, collector):
     host.stop()
 
 
-def test_an_endpoint_of_its_own_and_nothing_at_all(tmp_path, collector):
-    host = shipped(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector.url + "/v1/traces", OTEL_TRACES_SAMPLER="always_on")
+def test_an_endpoint_of_its_own_and_nothing_at_all(shipped, collector):
+    host = shipped(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector.url + "/v1/traces", OTEL_TRACES_SAMPLER="always_on")
     host.get(BRAUND)
     wait_until(lambda: collector.named("GET /people/{uuid}"), what="the span")
     host.stop()
     collector.spans.clear()
-    host = shipped(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_TRACES_SAMPLER="always_on", OTEL_SDK_DISABLED="true")
+    host = shipped(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_TRACES_SAMPLER="always_on", OTEL_SDK_DISABLED="true")
     assert host.get(BRAUND).headers["traceparent"][-2:] == "00"
     host.stop()
     assert not collector.spans, "OTEL_SDK_DISABLED"
