@@ -1,0 +1,129 @@
+// The cors plugin: which pages of other origins may read our answers (Fetch standard, "CORS protocol").
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bulkhead/glob.hpp"
+#include "bulkhead/plugin.hpp"
+#include "cors_embedded.hpp"
+
+namespace cors {
+
+using bulkhead::Json;
+using bulkhead::Request;
+using bulkhead::to_str;
+
+namespace {
+
+std::string join(const Json& list) {
+  std::string joined;
+  for (const Json& each : list) joined.append(joined.empty() ? "" : ", ").append(each.get_ref<const std::string&>());
+  return joined;
+}
+
+// "https://app.example", "https://*.app.example", "null", "*": a serialized origin has no path.
+void check_origin(const std::string& pattern) {
+  if (pattern == "*" || pattern == "null") return;
+  const size_t scheme = pattern.find("://");
+  if (scheme == std::string::npos || scheme == 0 || pattern.find('/', scheme + 3) != std::string::npos ||
+      pattern.size() == scheme + 3)
+    throw bulkhead::Failure(
+        BH_E_CONFIG,
+        "/origins: '" + pattern + "' is not an origin: write https://app.example, without a path or a / at its end");
+}
+
+}  // namespace
+
+class Cors : public bulkhead::Plugin {
+ public:
+  Cors(bulkhead::Host h, const Json& config)
+      : Plugin(h),
+        origins_(config.at("origins")),
+        methods_(join(config.at("methods"))),
+        headers_(join(config.at("headers"))),
+        exposed_(join(config.at("expose"))),
+        max_age_(std::to_string(config.at("max_age_s").get<uint64_t>())),
+        credentials_(config.at("credentials")),
+        everybody_(std::find(origins_.begin(), origins_.end(), "*") != origins_.end()) {
+    for (const std::string& origin : origins_) check_origin(origin);
+    if (credentials_ && (everybody_ || headers_ == "*"))
+      throw bulkhead::Failure(BH_E_CONFIG,
+                              "/credentials: browsers refuse them together with '*': name the origins and headers");
+    hook(BH_ADMIT, [this](const Request& request) { return admit(request); });
+    hook(BH_RESPOND, [this](const Request& request) { return respond(request); });
+  }
+
+ private:
+  // Compared as a whole, case and all; a * stands for one or more labels of a name, never for a '/' or a port's colon.
+  bool allowed(std::string_view origin) const {
+    if (everybody_) return true;
+    return std::any_of(origins_.begin(), origins_.end(), [origin](const std::string& pattern) {
+      const size_t star = pattern.find('*');
+      if (star == std::string::npos) return origin == pattern;
+      const std::string_view before = std::string_view(pattern).substr(0, star),
+                             after = std::string_view(pattern).substr(star + 1);
+      if (origin.size() <= before.size() + after.size() || !origin.starts_with(before) || !origin.ends_with(after))
+        return false;
+      const std::string_view middle = origin.substr(before.size(), origin.size() - before.size() - after.size());
+      return middle.find_first_of("/:@") == std::string_view::npos;
+    });
+  }
+
+  // A preflight is answered here, before anybody asks who it is: it carries no credentials.
+  bh_flow admit(const Request& request) {
+    const std::string_view origin = request.header("origin");
+    if (request.method() != "OPTIONS" || origin.empty() || !request.has_header("access-control-request-method"))
+      return BH_NEXT;
+    if (!allowed(origin)) return BH_NEXT;  // the usual answer, which lets nobody in
+    bulkhead::Response response(204);
+    response.header("access-control-allow-methods", methods_).header("access-control-max-age", max_age_);
+    if (headers_ != "*" || !request.has_header("access-control-request-headers")) {
+      if (!headers_.empty()) response.header("access-control-allow-headers", headers_);
+    } else {
+      // Named one by one: '*' does not cover Authorization.
+      response.header("access-control-allow-headers", request.header_list("access-control-request-headers"));
+    }
+    response.header("vary", "access-control-request-method, access-control-request-headers");
+    return answer(request, std::move(response));
+  }
+
+  bh_flow respond(const Request& request) {
+    const std::string_view origin = request.header("origin");
+    const bool any = everybody_ && !credentials_;
+    std::array<bh_pair, 3> added;
+    size_t count = 0;
+    if (!origin.empty() && allowed(origin)) {
+      added[count++] = {to_str("access-control-allow-origin"), to_str(any ? std::string_view("*") : origin)};
+      if (credentials_) added[count++] = {to_str("access-control-allow-credentials"), to_str("true")};
+      if (!exposed_.empty() && request.method() != "OPTIONS")
+        added[count++] = {to_str("access-control-expose-headers"), to_str(exposed_)};
+    }
+    edit(request, {added.data(), count}, 0);
+    // Also where it is refused: a cache must not give that answer to somebody who is allowed.
+    const bh_pair vary{to_str("vary"), to_str("origin")};
+    if (!any) edit(request, {&vary, 1}, BH_APPEND);
+    return BH_NEXT;
+  }
+
+  void edit(const Request& request, std::span<const bh_pair> headers, uint32_t flags) const {
+    bh_reply change{};
+    change.size = sizeof change;
+    change.flags = flags;
+    change.headers = headers.data();
+    change.header_count = headers.size();
+    if (!headers.empty()) host().raw()->ex_edit(host().raw(), request.handle(), &change);
+  }
+
+  const std::vector<std::string> origins_;
+  const std::string methods_, headers_, exposed_, max_age_;
+  const bool credentials_, everybody_;
+};
+
+// What is kept of an answer for others is taken before these are added; a page of one origin gets its own.
+constexpr bh_str kBefore[] = {bulkhead::to_str("auth"), bulkhead::to_str("cache"), bulkhead::to_str("ratelimit")};
+
+}  // namespace cors
+
+BULKHEAD_PLUGIN(cors::Cors, "cors", "1.0.0", "Which pages of other origins may read answers.",
+                .schema = cors_embedded::schema_json, .before = cors::kBefore)

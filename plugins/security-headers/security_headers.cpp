@@ -1,0 +1,95 @@
+// The security-headers plugin: what browsers should refuse to do with our answers.
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bulkhead/plugin.hpp"
+#include "security_headers_embedded.hpp"
+
+namespace security_headers {
+
+using bulkhead::Json;
+using bulkhead::to_str;
+using bulkhead::to_view;
+
+namespace {
+
+bool is_html(std::string_view type) {
+  constexpr std::string_view kHtml = "text/html";
+  return type.size() >= kHtml.size() &&
+         std::equal(kHtml.begin(), kHtml.end(), type.begin(), [](char a, char b) { return a == (b | 0x20) || a == b; });
+}
+
+}  // namespace
+
+class SecurityHeaders : public bulkhead::Plugin {
+ public:
+  SecurityHeaders(bulkhead::Host h, const Json& config)
+      : Plugin(h),
+        api_policy_(config.at("content_security_policy")),
+        html_policy_(config.at("html_content_security_policy")) {
+    const auto set = [&](std::string_view name, const std::string& value) {
+      if (value.empty()) return;
+      for (const char c : value)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+          throw bulkhead::Failure(BH_E_CONFIG, "the value of " + std::string(name) + " has a control character");
+      fixed_.emplace_back(name, value);
+    };
+    set("x-content-type-options", "nosniff");
+    set("x-frame-options", config.at("x_frame_options"));
+    set("referrer-policy", config.at("referrer_policy"));
+    set("permissions-policy", config.at("permissions_policy"));
+    set("cross-origin-opener-policy", config.at("cross_origin_opener_policy"));
+    set("cross-origin-resource-policy", config.at("cross_origin_resource_policy"));
+    set("origin-agent-cluster", "?1");
+    set("x-dns-prefetch-control", "off");
+    set("x-permitted-cross-domain-policies", "none");
+    const Json& hsts = config.at("hsts");
+    if (const uint64_t age = hsts.at("max_age_s"); age != 0) {
+      hsts_ = "max-age=" + std::to_string(age);
+      if (hsts.at("include_subdomains")) hsts_ += "; includeSubDomains";
+      if (hsts.at("preload")) hsts_ += "; preload";
+    }
+    hook(BH_RESPOND, [this](const bulkhead::Request& request) { return respond(request); });
+  }
+
+ private:
+  bh_flow respond(const bulkhead::Request& request) {
+    bh_outcome outcome{};
+    outcome.size = sizeof outcome;
+    if (host().raw()->ex_outcome(host().raw(), request.handle(), &outcome) != BH_OK) return BH_NEXT;
+    const std::span<const bh_pair> there(outcome.headers, outcome.header_count);
+    const auto value_of = [there](std::string_view name) {
+      for (const bh_pair& header : there)
+        if (to_view(header.name) == name) return to_view(header.value);
+      return std::string_view();
+    };
+    std::array<bh_pair, 16> added;
+    size_t count = 0;
+    // Who answered knows better.
+    const auto add = [&](std::string_view name, std::string_view value) {
+      if (!value.empty() && value_of(name).empty()) added[count++] = {to_str(name), to_str(value)};
+    };
+    for (const auto& [name, value] : fixed_) add(name, value);
+    add("content-security-policy", is_html(value_of("content-type")) ? html_policy_ : api_policy_);
+    // RFC 6797 §7.2: not over plain HTTP.
+    if (to_view(request.raw().scheme) == "https") add("strict-transport-security", hsts_);
+    bh_reply change{};
+    change.size = sizeof change;
+    change.headers = added.data();
+    change.header_count = count;
+    if (count != 0) host().raw()->ex_edit(host().raw(), request.handle(), &change);
+    return BH_NEXT;
+  }
+
+  std::vector<std::pair<std::string, std::string>> fixed_;
+  const std::string api_policy_, html_policy_;
+  std::string hsts_;
+};
+
+}  // namespace security_headers
+
+BULKHEAD_PLUGIN(security_headers::SecurityHeaders, "security-headers", "1.0.0",
+                "Tells browsers what to refuse to do with answers.", .schema = security_headers_embedded::schema_json)
