@@ -6,6 +6,7 @@
 #include "accesslog_embedded.hpp"
 #include "bulkhead/extensions/reopen.h"
 #include "bulkhead/extensions/trace_context.h"
+#include "bulkhead/hex.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/redact.hpp"
 #include "bulkhead/services/log_sink.h"
@@ -15,6 +16,7 @@
 
 namespace accesslog {
 
+using bulkhead::hex;
 using bulkhead::Json;
 using bulkhead::Request;
 using bulkhead::to_str;
@@ -39,14 +41,6 @@ std::vector<Rule> read_rules(const Json& config) {
                                                "' is not a status: write 404, 5xx or 400-499");
   }
   return rules;
-}
-
-std::string_view hex(std::span<const uint8_t> bytes, char* out) {
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-    out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-  }
-  return {out, bytes.size() * 2};
 }
 
 // Evenly spread over request ids without a generator: the same request is in or out on every host.

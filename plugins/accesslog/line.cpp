@@ -5,28 +5,11 @@
 #include <ctime>
 
 #include "bulkhead/redact.hpp"
+#include "bulkhead/utf8.hpp"
 
 namespace accesslog {
 
 namespace {
-
-// Bytes of the UTF-8 sequence at the beginning (RFC 3629 §4); 0 where there is none.
-size_t sequence(std::string_view text) {
-  const auto byte = [text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first < 0xc2 || first > 0xf4) return 0;
-  const size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  unsigned low = 0x80, high = 0xbf;  // of the second byte
-  if (first == 0xe0) low = 0xa0;
-  if (first == 0xed) high = 0x9f;
-  if (first == 0xf0) low = 0x90;
-  if (first == 0xf4) high = 0x8f;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (size_t i = 2; i < length; ++i)
-    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-  return length;
-}
 
 void member(std::string_view name, std::string_view value, std::string* out) {
   if (value.empty()) return;
@@ -60,22 +43,22 @@ void timestamp(uint64_t unix_ns, std::string* out) {
 
 }  // namespace
 
+// Most texts are ASCII and need no pass of the library's.
 void append_json_string(std::string_view text, std::string* out) {
+  if (!bulkhead::is_ascii(text)) {
+    out->append(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return;
+  }
   *out += '"';
-  while (!text.empty()) {
-    const size_t length = sequence(text);
-    const auto c = static_cast<unsigned char>(text[0]);
-    if (length == 0) {
-      out->append("\xef\xbf\xbd");
-    } else if (c == '"' || c == '\\') {
-      out->append({'\\', text[0]});
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out->append({'\\', c});
     } else if (c < 0x20) {
       static constexpr std::string_view kHex = "0123456789abcdef";
-      out->append({'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]});
+      out->append({'\\', 'u', '0', '0', kHex[static_cast<size_t>(c >> 4)], kHex[static_cast<size_t>(c & 15)]});
     } else {
-      out->append(text.substr(0, length));
+      *out += c;
     }
-    text.remove_prefix(length == 0 ? 1 : length);
   }
   *out += '"';
 }

@@ -115,15 +115,6 @@ bool unhex(std::string_view text, std::span<uint8_t> out) {
   return true;
 }
 
-std::string_view hex(std::span<const uint8_t> bytes, char* out) {
-  char* at = out;
-  for (const uint8_t byte : bytes) {
-    *at++ = "0123456789abcdef"[byte >> 4];
-    *at++ = "0123456789abcdef"[byte & 15];
-  }
-  return {out, bytes.size() * 2};
-}
-
 void write_traceparent(const TraceParent& parent, char (&out)[56]) {
   out[0] = out[1] = '0';
   hex(parent.trace_id, out + 3);

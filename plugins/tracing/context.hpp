@@ -12,10 +12,12 @@
 #include <string>
 #include <string_view>
 
+#include "bulkhead/hex.hpp"
 #include "bulkhead/plugin.h"
 
 namespace tracing {
 
+using bulkhead::hex;
 using TraceId = std::array<uint8_t, 16>;
 using SpanId = std::array<uint8_t, 8>;
 
@@ -31,7 +33,6 @@ struct TraceParent {
 std::optional<TraceParent> parse_traceparent(std::string_view text);
 // 55 characters and a NUL.
 void write_traceparent(const TraceParent& parent, char (&out)[56]);
-std::string_view hex(std::span<const uint8_t> bytes, char* out);
 // False where it is not that many bytes in lower-case digits.
 bool unhex(std::string_view text, std::span<uint8_t> out);
 

@@ -1,11 +1,11 @@
 """The engine beside nginx: CPU time, requests a second, 99th percentile; pipelining; what one more hook costs."""
 
-import argparse
 import json
 import pathlib
 import subprocess
 import tempfile
 
+import peers
 from peers import Nginx, Results, measure
 from support.http import contract_config
 from support.servers import BUILD, Host
@@ -25,11 +25,7 @@ def hook_ns():
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=4)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--json")
-    options = arguments.parse_args()
+    options = peers.options()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
     folder.chmod(0o755)

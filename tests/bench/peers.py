@@ -1,5 +1,6 @@
 """The load, and the peers that take turns with the host under it."""
 
+import argparse
 import os
 import pathlib
 import re
@@ -10,6 +11,15 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.servers import POSTGRES_BIN, free_port, wait_until  # noqa: E402
+
+def options():
+    """What every benchmark takes."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--seconds", type=int, default=4)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--json")
+    return arguments.parse_args()
+
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

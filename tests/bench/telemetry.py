@@ -3,12 +3,12 @@
 Spans go to an nginx that takes and forgets them, on the same cores; its CPU is not counted as the host's, but is missing to it.
 """
 
-import argparse
 import json
 import pathlib
 import subprocess
 import tempfile
 
+import peers
 from peers import Results, family, measure
 from passengers import fill, scripts, start
 from support.http import contract_config
@@ -43,11 +43,7 @@ def lost(host):
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=4)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--json")
-    options = arguments.parse_args()
+    options = peers.options()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
     folder.chmod(0o755)
     receiver, url = collector(folder)

@@ -1,6 +1,5 @@
 """The Titanic API beside pgbench running the same statements; the cache beside /health/live; what batching costs when nobody waits."""
 
-import argparse
 import json
 import pathlib
 import socket
@@ -8,6 +7,7 @@ import statistics
 import tempfile
 import time
 
+import peers
 from peers import Nginx, Results, family, measure, pgbench
 from passengers import CACHE, clean, fill, first_key, scripts, start
 from conftest import titanic_config
@@ -48,11 +48,7 @@ def warm(host, files, seconds=8):
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seconds", type=int, default=4)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--json")
-    options = arguments.parse_args()
+    options = peers.options()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
     folder.chmod(0o755)
