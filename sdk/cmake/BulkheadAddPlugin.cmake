@@ -6,7 +6,26 @@
 # "NAME_embedded.hpp", namespace NAME_embedded: "migrations/1-a.sql" is migrations_1_a_sql.
 # A target NAME_objects holds the same code for a test to link, debug and cover.
 
+#
+# bulkhead_plugin_headers(NAME [lib ...]) makes a precompiled header of the SDK, which every plugin added after it uses.
+
 set(BULKHEAD_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+# As plugins are compiled: nothing leaves them but what is exported.
+function(bulkhead_plugin_options target)
+  target_compile_options(${target} PRIVATE -fPIC -fvisibility=hidden
+    $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
+endfunction()
+
+function(bulkhead_plugin_headers name)
+  file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp CONTENT "")
+  add_library(${name} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+  target_link_libraries(${name} PRIVATE Bulkhead::sdk ${ARGN})
+  bulkhead_plugin_options(${name})
+  target_precompile_headers(${name} PRIVATE <bulkhead/plugin.hpp> <map> <mutex> <optional> <string> <thread> <unordered_map> <vector>)
+  set_property(GLOBAL PROPERTY BULKHEAD_PLUGIN_HEADERS ${name})
+endfunction()
 
 function(bulkhead_add_plugin name)
   cmake_parse_arguments(arg "" "SCHEMA" "SOURCES;EMBED;LIBRARIES" ${ARGN})
@@ -30,9 +49,11 @@ function(bulkhead_add_plugin name)
   add_library(${name}_objects OBJECT ${arg_SOURCES})
   target_include_directories(${name}_objects PUBLIC ${generated} ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${name}_objects PUBLIC Bulkhead::sdk ${arg_LIBRARIES})
-  target_compile_options(${name}_objects PRIVATE -fPIC -fvisibility=hidden
-    $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
-    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
+  bulkhead_plugin_options(${name}_objects)
+  get_property(headers GLOBAL PROPERTY BULKHEAD_PLUGIN_HEADERS)
+  if(headers AND NOT "${arg_SOURCES}" MATCHES "\\.c(;|$)")
+    target_precompile_headers(${name}_objects REUSE_FROM ${headers})
+  endif()
 
   add_library(${name} MODULE $<TARGET_OBJECTS:${name}_objects>)
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES})

@@ -129,16 +129,20 @@ def test_exemplars_name_traces_that_are_kept(scene):
     wait_until(known, PATIENCE, what="exemplars of kept traces")
 
 
-@pytest.mark.parametrize("name", DASHBOARDS)
-def test_dashboards_are_drawn(scene, name):
-    """By Perses' panels in a browser; the pictures stay in build/pictures."""
+@pytest.fixture(scope="module")
+def drawn(scene):
+    """All dashboards by Perses' panels in a browser; the pictures stay in build/pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    command = ["node", "render.mjs", GRAFANA / f"dashboards/{name}.json", scene.url, PICTURES / f"{name}.png", "--window", "2m", "--interval", "10s", "--step", "1s", "--var", "service=titanic-api"]
-    run = subprocess.run([str(word) for word in command], cwd=NODE, capture_output=True, text=True, timeout=180)
+    command = ["node", "render.mjs", scene.url, PICTURES, *(GRAFANA / f"dashboards/{name}.json" for name in DASHBOARDS), "--window", "2m", "--interval", "10s", "--step", "1s", "--var", "service=titanic-api"]
+    run = subprocess.run([str(word) for word in command], cwd=NODE, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stdout + run.stderr
-    report = json.loads(run.stdout)
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_dashboards_are_drawn(drawn, name):
     of_prometheus = [panel for panel in panels(name) if panel["datasource"]["type"] == "prometheus"]
-    assert report["drawn"] == len(of_prometheus) and not report["empty"] and not report["errors"], report
+    assert drawn[name]["drawn"] == len(of_prometheus) and not drawn[name]["empty"] and not drawn[name]["errors"], drawn[name]
     assert (PICTURES / f"{name}.png").stat().st_size > 20_000
 
 

@@ -32,7 +32,8 @@ def test_the_tour_of_the_readme(tmp_path):
     assert len(commands) >= 10
     for command, expected in commands:
         local = command.replace("127.0.0.1:5000", f"127.0.0.1:{host.port}").replace("127.0.0.1:5001", f"127.0.0.1:{host.admin}").replace("build/release", f"build/{PRESET}")
-        shown = subprocess.run(["bash", "-o", "pipefail", "-c", local], cwd=ROOT, capture_output=True, text=True)
+        # No pipefail: who writes to `head` fails when that has seen enough.
+        shown = subprocess.run(["bash", "-c", local], cwd=ROOT, capture_output=True, text=True)
         assert shown.returncode == 0, (command, shown.stderr)
         pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, shown.stdout.strip(), re.S), f"$ {command}\n{shown.stdout}"

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-// Draws the Prometheus panels of a Grafana dashboard into a picture, with Perses' panels in a headless Chromium:
+// Draws the Prometheus panels of Grafana dashboards into pictures, with Perses' panels in a headless Chromium:
 //
-//   node render.mjs DASHBOARD.json PROMETHEUS_URL OUT.png [--window 5m] [--interval 15s] [--step 1s] [--var name=value]...
+//   node render.mjs PROMETHEUS_URL FOLDER DASHBOARD.json... [--window 5m] [--interval 15s] [--step 1s] [--var name=value]...
 //
-// --window: the time shown, up to now; --interval: the value of $__rate_interval and $__interval; --step: the distance
-// of points, by default what gives some 300 of them. Prints {panels, drawn, empty, errors, ...}; exit 1 if a panel has an error or is not drawn though
-// it has data. Empty panels are no error here: only the caller knows which metrics its system had a reason to produce.
+// FOLDER gets a DASHBOARD.png for each. --window: the time shown, up to now; --interval: the value of $__rate_interval and
+// $__interval; --step: the distance of points, by default what gives some 300 of them. Prints {DASHBOARD: {panels, drawn, empty,
+// errors, ...}}; exit 1 if a panel has an error or is not drawn though it has data. Empty panels are no error here: only the
+// caller knows which metrics its system had a reason to produce.
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -82,10 +83,9 @@ function inspect() {
   });
 }
 
-async function photograph(origin, out, expected) {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+async function photograph(browser, origin, out, expected) {
+  const page = await browser.newPage({ viewport: VIEWPORT, timezoneId: 'UTC', locale: 'en-US', reducedMotion: 'reduce' });
   try {
-    const page = await browser.newPage({ viewport: VIEWPORT, timezoneId: 'UTC', locale: 'en-US', reducedMotion: 'reduce' });
     const pageErrors = [];
     page.on('pageerror', (error) => pageErrors.push(`page: ${error.message}`));
     await page.route((url) => url.origin !== origin, (route) => route.abort());
@@ -102,43 +102,57 @@ async function photograph(origin, out, expected) {
     await page.screenshot({ path: out, fullPage: true });
     return { panels, pageErrors };
   } finally {
-    await browser.close();
+    await page.close();
   }
 }
 
-const { values: options, positionals: [file, prometheus, out] } = parseArgs({
+const { values: options, positionals: [prometheus, folder, ...dashboards] } = parseArgs({
   allowPositionals: true,
   options: {
     window: { type: 'string', default: '5m' }, interval: { type: 'string', default: '15s' },
     step: { type: 'string' }, var: { type: 'string', multiple: true, default: [] },
   },
 });
-if (!out) {
-  console.error('usage: node render.mjs DASHBOARD.json PROMETHEUS_URL OUT.png [--window 5m] [--interval 15s] [--step 1s] [--var name=value]...');
+if (dashboards.length === 0) {
+  console.error('usage: node render.mjs PROMETHEUS_URL FOLDER DASHBOARD.json... [--window 5m] [--interval 15s] [--step 1s] [--var name=value]...');
   process.exit(2);
 }
 const variables = Object.fromEntries(options.var.map((text) => [text.split('=')[0], text.slice(text.indexOf('=') + 1)]));
-const drawing = plan(JSON.parse(fs.readFileSync(file, 'utf8')), { ...options, values: variables });
-const expected = drawing.sections.flatMap(({ panels }) => panels).length;
 const step = options.step ?? `${Math.max(1, Math.ceil(seconds(options.window) / 300))}s`;
-const planJson = JSON.stringify({ ...drawing, window: options.window, step });
-const { server, origin } = await serve({ '/': HTML, '/plan.json': planJson, ...await bundle() }, new URL(prometheus));
-try {
-  const { panels, pageErrors } = await photograph(origin, out, expected);
+
+/** One dashboard into FOLDER; what is to be said of it. */
+async function draw(browser, site, name, dashboard) {
+  const drawing = plan(dashboard, { ...options, values: variables });
+  const expected = drawing.sections.flatMap(({ panels }) => panels).length;
+  site.files['/plan.json'] = JSON.stringify({ ...drawing, window: options.window, step });
+  const { panels, pageErrors } = await photograph(browser, site.origin, path.join(folder, `${name}.png`), expected);
   const isDrawn = (panel) => !panel.pending && panel.hasData && panel.visible && panel.errors.length === 0;
   const errors = [...pageErrors, ...panels.flatMap(({ title, pending, hasData, visible, errors: own }) => [
     ...own.map((error) => `${title}: ${error}`),
     ...(pending ? [`${title}: not finished after ${WAIT_MS / 1000} s`] : []),
     ...(!pending && hasData && !visible ? [`${title}: has data, but nothing is drawn`] : []),
   ])];
-  if (panels.length !== expected) errors.push(`${expected} panels expected, ${panels.length} on the page`);
-  console.log(JSON.stringify({
+  if (panels.length !== expected || expected === 0) errors.push(`${expected} panels expected, ${panels.length} on the page`);
+  return {
     panels: expected, drawn: panels.filter(isDrawn).length,
     empty: panels.filter(({ hasData, errors: own }) => !hasData && own.length === 0).map(({ title }) => title),
     emptyQueries: panels.filter(({ hasData }) => hasData).flatMap(({ title, emptyQueries }) => emptyQueries.map((query) => `${title}: ${query}`)),
     skipped: drawing.skipped, errors,
-  }, null, 2));
-  process.exitCode = errors.length > 0 || expected === 0 ? 1 : 0;
+  };
+}
+
+const files = { '/': HTML, ...await bundle() };
+const { server, origin } = await serve(files, new URL(prometheus));
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+try {
+  const said = {};
+  for (const file of dashboards) {
+    const name = path.basename(file, '.json');
+    said[name] = await draw(browser, { files, origin }, name, JSON.parse(fs.readFileSync(file, 'utf8')));
+  }
+  console.log(JSON.stringify(said, null, 2));
+  process.exitCode = Object.values(said).some(({ errors }) => errors.length > 0) ? 1 : 0;
 } finally {
+  await browser.close();
   server.close();
 }
