@@ -171,15 +171,23 @@ bh_flow Admin::set_log(void* self, bh_exchange* ex, const bh_request* rq, bh_err
   return show_log(self, ex, rq, err);
 }
 
-std::shared_ptr<const chain::Table> Admin::table() {
+std::shared_ptr<const chain::Table> Admin::table(bool guarded) {
   bulkhead::chain::TableInput input;
   input.plugin_order = {owner_.id};
   input.order_reasons = {"by id"};
+  if (guarded)
+    for (const bulkhead::chain::Hook& hook : manager_.table()->hooks) {
+      if (hook.phase != BH_AUTHENTICATE || !hook.routes.empty()) continue;
+      input.hooks.push_back(hook);
+      input.plugin_order.push_back(hook.step.owner->id);
+      input.order_reasons.emplace_back("as for other requests");
+    }
   auto add = [&](const char* method, const char* pattern, bh_step step) {
     bulkhead::chain::Route route;
     route.method = method;
     route.pattern = pattern;
     route.step = {step, this, &owner_, false};
+    if (guarded) route.scope = "host:admin";
     input.routes.push_back(std::move(route));
   };
   add("GET", "/_host/plugins", &Admin::plugins);

@@ -18,7 +18,8 @@ config::Json describe_chain(const chain::Table& table, std::string_view path);
 class Admin {
  public:
   Admin(const plugins::Manager& manager, telemetry::Log& log) : manager_(manager), log_(log) {}
-  std::shared_ptr<const chain::Table> table();
+  // `guarded`: callers are identified by the plugins' AUTHENTICATE hooks, and need the scope host:admin.
+  std::shared_ptr<const chain::Table> table(bool guarded);
 
  private:
   static bh_flow plugins(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err);

@@ -6,6 +6,7 @@
 #include "bulkhead/extensions/command.h"
 #include "bulkhead/nearest.hpp"
 #include "core/app/host.hpp"
+#include "core/app/warnings.hpp"
 #include "core/exchange/text.hpp"
 #include "core/plugins/library.hpp"
 #include "core/version.hpp"
@@ -66,8 +67,10 @@ int check(const std::string& config, bool json) {
   Host host(config);
   if (!host.errors().empty() || !host.create_plugins()) return refused(host, json);
   const size_t routes = host.manager().table()->routes.size();
+  const std::vector<std::string> warnings = unsafe_settings(host.config());
   if (json) {
     std::cout << Json{{"ok", true},
+                      {"warnings", warnings},
                       {"plugins", host.manager().instances().size()},
                       {"routes", routes},
                       {"scopes", host.config().enforce_scopes ? "enforce" : "ignore"}}
@@ -76,7 +79,8 @@ int check(const std::string& config, bool json) {
     return 0;
   }
   std::cout << config << ": good, " << host.manager().instances().size() << " plugins, " << routes << " routes\n";
-  if (!host.config().enforce_scopes)
+  for (const std::string& warning : warnings) std::cout << "warning: " << warning << "\n";
+  if (!host.config().enforce_scopes && warnings.empty())
     std::cout << "note: server.scopes is ignore, so every operation is open to everybody who reaches "
               << host.config().listen.front().address << "\n";
   return 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -18,10 +19,11 @@ using telemetry::Level;
 namespace {
 constexpr uint64_t kCertificateCheckMs = 2'000;
 constexpr uint64_t kMetricsMs = 1'000;
+constexpr timespec kSecretsCheck{1, 0};
 constexpr size_t kAdminConnections = 16;
 }  // namespace
 
-Host::Host(const std::string& config_file) : document_(config_file) {
+Host::Host(const std::string& config_file) : document_(config_file), secrets_(document_.secret_files()) {
   if (!fail(config::read_config(document_, &config_))) return;
   config_.log.version = kVersion;
   try {
@@ -81,7 +83,12 @@ void Host::reload_certificates(bool all) {
 
 bool Host::create_plugins() { return fail(manager_->create(config_)) && fail(manager_->build()); }
 
-bool Host::start_plugins() { return fail(manager_->start()); }
+bool Host::start_plugins() {
+  const bool good = fail(manager_->start());
+  document_.forget();
+  for (config::PluginEntry& entry : config_.plugins) config::wipe(&entry.config);
+  return good;
+}
 
 int Host::serve() {
   auto report = [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
@@ -95,7 +102,8 @@ int Host::serve() {
   };
   chain::RunnerSettings settings{config_.request_timeout_ms, config_.enforce_scopes};
   runner_ = std::make_unique<chain::Runner>(settings, *executor_, tracing_, report);
-  settings.enforce_scopes = false;
+  const bool admin_guarded = config_.admin && !http::is_loopback(config_.admin->address);
+  settings.enforce_scopes = admin_guarded;
   admin_runner_ = std::make_unique<chain::Runner>(settings, *executor_, tracing_, report);
 
   // Series are made before the first request, so counting one is an index.
@@ -128,7 +136,7 @@ int Host::serve() {
   }
   if (!create_plugins() || !start_plugins()) return 1;
   admin_ = std::make_unique<Admin>(*manager_, *log_);
-  admin_runner_->publish(admin_->table());
+  admin_runner_->publish(admin_->table(admin_guarded));
   runner_->publish(manager_->table());
 
   telemetry::install_crash_handler();
@@ -182,17 +190,40 @@ void Host::reopen_files() {
   }
 }
 
+void Host::reload_secrets(bool all) {
+  if (!secrets_.changed() && !all) return;
+  config::Document document = document_.again();
+  config::Config config;
+  std::vector<config::Issue> issues = config::read_config(document, &config);
+  if (issues.empty()) issues = manager_->configure(config);
+  // Tried again each second, and told once.
+  std::string problems;
+  for (const config::Issue& issue : issues) problems += (problems.empty() ? "" : "; ") + document.describe(issue);
+  if (problems.empty())
+    secrets_.taken();
+  else if (problems != secrets_problem_)
+    log_->write(Level::kError, "a changed secret is not used, the old one stays", {{"error", problems}});
+  document.forget();
+  for (config::PluginEntry& entry : config.plugins) config::wipe(&entry.config);
+  secrets_problem_ = std::move(problems);
+}
+
 void Host::wait_for_stop() {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
   while (true) {
-    int number = 0;
-    if (sigwait(&set, &number) != 0 || number == SIGTERM || number == SIGINT) return;
+    // Secrets are rotated by programs that know nothing of us.
+    const int number = sigtimedwait(&set, nullptr, &kSecretsCheck);
+    if (number == -1 && errno != EAGAIN && errno != EINTR) return;
+    if (number == -1) reload_secrets(false);
+    if (number == SIGTERM || number == SIGINT) return;
     if (number == SIGUSR1) reopen_files();
     if (number == SIGHUP) {
       reload_certificates(true);
-      log_->write(Level::kInfo, "SIGHUP: certificates were read again; a new configuration is applied by a restart");
+      reload_secrets(true);
+      log_->write(Level::kInfo,
+                  "SIGHUP: certificates and secrets were read again; a new configuration is applied by a restart");
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "core/app/host_metrics.hpp"
 #include "core/chain/runner.hpp"
 #include "core/config/model.hpp"
+#include "core/config/secret_files.hpp"
 #include "core/http/server.hpp"
 #include "core/plugins/manager.hpp"
 #include "core/runtime/executor.hpp"
@@ -50,9 +51,13 @@ class Host {
   // Reads certificates again: those whose files changed, or all.
   void reload_certificates(bool all);
   void reopen_files();
+  // Reads the files of secrets again where one has changed, and gives plugins what is theirs.
+  void reload_secrets(bool all);
   void wait_for_stop();
 
   config::Document document_;
+  config::SecretFiles secrets_;
+  std::string secrets_problem_;  // of the last attempt to read them again
   config::Config config_;
   std::vector<std::string> errors_;
   std::vector<Endpoint> endpoints_;  // those that are served, then the admin's

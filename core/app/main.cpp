@@ -33,7 +33,6 @@ int run(int argc, char** argv) {
   cli.require_subcommand(1);
   cli.failure_message(CLI::FailureMessage::help);
   std::string config = "configs/titanic.yaml", path, file, id;
-  std::vector<std::string> words;
   bool json = false;
   auto with_config = [&](CLI::App* command) {
     command->add_option("config", config, "Configuration file")->capture_default_str();
@@ -67,9 +66,8 @@ int run(int argc, char** argv) {
   auto* command = cli.add_subcommand("run", "Run a plugin's own command; without one, list them.");
   command->add_option("-c,--config", config, "Configuration file")->capture_default_str();
   command->add_option("id", id, "Plugin")->required();
-  command->add_option("words", words, "Command and its arguments");
-  command->prefix_command(false);
-  command->footer("Example: bulkhead run people import passengers.csv");
+  command->prefix_command();  // what follows the plugin is its own, options too
+  command->footer("Example: bulkhead run -c configs/titanic.yaml people import passengers.csv");
   auto* version = cli.add_subcommand("version", "Print the version.");
   with_json(version);
   version->footer("Example: bulkhead version --json");
@@ -85,7 +83,7 @@ int run(int argc, char** argv) {
   if (*routes) return app::list_routes(config, json);
   if (*chain) return app::show_chain(config, path, json);
   if (*inspect) return app::inspect(file, json);
-  if (*command) return app::run_command(config, id, words);
+  if (*command) return app::run_command(config, id, command->remaining());
   return app::show_version(json);
 }
 

@@ -15,11 +15,11 @@ std::string problem(int status, std::string_view detail, std::string_view instan
 }
 
 bool answer_problem(exchange::Exchange& ex, int status, std::string_view detail, std::string_view author,
-                    std::string_view allow) {
+                    std::string_view field, std::string_view value) {
   bh_pair extra[2];
   size_t count = 0;
   if (status == 503 || status == 429) extra[count++] = {str("retry-after"), str("1")};
-  if (!allow.empty()) extra[count++] = {str("allow"), str(allow)};
+  if (!field.empty()) extra[count++] = {str(field), str(value)};
   return ex.answer(status, kProblemType, problem(status, detail, view(ex.request.id)), author, extra, count);
 }
 

@@ -47,7 +47,7 @@ const bh_request* request_for(exchange::Exchange& ex, const Owner& owner) {
     variant.request = ex.request;
     variant.headers = ex.headers;
     for (bh_pair& header : variant.headers)
-      if (((hide & 1) != 0 && view(header.name) == "authorization") ||
+      if (((hide & 1) != 0 && (view(header.name) == "authorization" || view(header.name) == "x-api-key")) ||
           ((hide & 2) != 0 && view(header.name) == "cookie"))
         header.value = str("");
     variant.request.headers = variant.headers.data();
@@ -297,7 +297,7 @@ void Runner::route(Exchange& ex) {
   if (ex.armed()) ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms);
 }
 
-// The host's own check of the route's scope, after the AUTHORIZE hooks.
+// The host's own check of the route's scope, after the AUTHORIZE hooks (RFC 6750 §3).
 bool Runner::authorize(Exchange& ex) {
   const std::string& scope = ex.plan->route->scope;
   if (scope.empty() || !settings_.enforce_scopes) return true;
@@ -305,12 +305,14 @@ bool Runner::authorize(Exchange& ex) {
   if (!ex.get("identity.subject", &subject)) {
     answer_problem(
         ex, 401,
-        "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.");
+        "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.", {},
+        "www-authenticate", "Bearer scope=\"" + scope + "\"");
     return false;
   }
   ex.get("identity.scopes", &scopes);
   if (has_scope(scopes, scope)) return true;
-  answer_problem(ex, 403, "This operation needs the scope '" + scope + "'.");
+  answer_problem(ex, 403, "This operation needs the scope '" + scope + "'.", {}, "www-authenticate",
+                 "Bearer error=\"insufficient_scope\", scope=\"" + scope + "\"");
   return false;
 }
 
@@ -329,7 +331,7 @@ void answer_unmatched(exchange::Exchange& ex) {
   } else if (endpoint == nullptr) {
     answer_problem(ex, 404, "Nothing is served at this path. /openapi.json lists what is.");
   } else {
-    answer_problem(ex, 405, "This path takes " + endpoint->allow + ".", {}, endpoint->allow);
+    answer_problem(ex, 405, "This path takes " + endpoint->allow + ".", {}, "allow", endpoint->allow);
   }
 }
 

@@ -1,11 +1,14 @@
 #include "core/config/document.hpp"
 
+#include <strings.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -34,8 +37,41 @@ bool name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+constexpr size_t kMaxSecret = 64 * 1024;
+constexpr std::string_view kHidden = "[secret]";
+
+bool is_utf8(const std::string& text) {
+  try {
+    static_cast<void>(Json(text).dump());
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 // Empty on success, else what is wrong.
-std::string interpolate(const std::string& text, std::string* out) {
+std::string read_secret(const std::string& path, std::string* out) {
+  std::ifstream in(path, std::ios::binary);
+  std::string content(kMaxSecret + 1, '\0');
+  if (!in) return "the secret " + path + " cannot be read: " + std::strerror(errno);
+  in.read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (in.bad()) return "the secret " + path + " cannot be read";
+  content.resize(static_cast<size_t>(in.gcount()));
+  if (content.size() > kMaxSecret) return "the secret " + path + " is larger than 64 KiB";
+  if (content.ends_with('\n')) content.pop_back();
+  if (content.ends_with('\r')) content.pop_back();
+  if (content.find('\0') != std::string::npos)
+    return "the secret " + path + " holds a NUL character; write it in base64";
+  if (content.empty()) return "the secret " + path + " is empty";
+  if (!is_utf8(content)) return "the secret " + path + " is not UTF-8; write it in base64";
+  *out = std::move(content);
+  return {};
+}
+
+}  // namespace
+
+// Empty on success, else what is wrong.
+std::string Document::interpolate(const std::string& text, std::string* out) {
   out->clear();
   for (size_t i = 0; i < text.size();) {
     if (text.compare(i, 3, "$${") == 0) {
@@ -47,6 +83,18 @@ std::string interpolate(const std::string& text, std::string* out) {
       *out += text[i++];
       continue;
     }
+    if (text.compare(i + 2, 5, "file:") == 0) {
+      const size_t close = text.find('}', i);
+      if (close == std::string::npos) return "'" + text.substr(i) + "' is not ${file:/path}";
+      const std::string path = text.substr(i + 7, close - i - 7);
+      std::string secret;
+      secret_files_.insert(path);
+      if (const std::string wrong = read_secret(path, &secret); !wrong.empty()) return wrong;
+      *out += secret;
+      secrets_.push_back(std::move(secret));
+      i = close + 1;
+      continue;
+    }
     size_t end = i + 2;
     while (end < text.size() && name_char(text[end])) ++end;
     const std::string name = text.substr(i + 2, end - i - 2);
@@ -55,10 +103,10 @@ std::string interpolate(const std::string& text, std::string* out) {
     if (const size_t inner = text.find("${", end); has_default && inner < close)
       return "'" + text.substr(i) + "': a default cannot hold another ${...}";
     if (name.empty() || close == std::string::npos || (!has_default && end != close))
-      return "'" + text.substr(i) + "' is not ${NAME} or ${NAME:-default}";
-    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing changes the environment
-    if (value != nullptr && (*value != '\0' || !has_default))
-      *out += value;
+      return "'" + text.substr(i) + "' is not ${NAME}, ${NAME:-default} or ${file:/path}";
+    const char* variable = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing changes the environment
+    if (variable != nullptr && (*variable != '\0' || !has_default))
+      *out += variable;
     else if (has_default)
       *out += text.substr(end + 2, close - end - 2);
     else
@@ -72,7 +120,24 @@ std::string interpolate(const std::string& text, std::string* out) {
   return {};
 }
 
-}  // namespace
+void wipe(std::string* text) {
+  ::explicit_bzero(text->data(), text->size());
+  text->clear();
+}
+
+void wipe(Json* value) {
+  if (value->is_structured())
+    for (Json& each : *value) wipe(&each);
+  else if (value->is_string())
+    wipe(&value->get_ref<std::string&>());
+  *value = nullptr;
+}
+
+void Document::forget() {
+  wipe(&value);
+  for (std::string& secret : secrets_) wipe(&secret);
+  secrets_.clear();
+}
 
 std::string pointer_token(std::string_view key) {
   std::string token;
@@ -131,11 +196,14 @@ class Reader {
  private:
   Json scalar(const YAML::Node& node, const std::string& pointer) {
     std::string text;
-    if (const std::string wrong = interpolate(node.Scalar(), &text); !wrong.empty()) {
+    if (const std::string wrong = document_.interpolate(node.Scalar(), &text); !wrong.empty()) {
       document_.issues_.push_back({pointer, wrong});
       return nullptr;
     }
-    if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return text;  // quoted, or !!str
+    // Quoted, or !!str; a password of digits is no number.
+    if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str" ||
+        node.Scalar().find("${file:") != std::string::npos)
+      return text;
     return plain_scalar(text);
   }
 
@@ -159,16 +227,18 @@ Document::Document(std::string file) : file_(std::move(file)) {
 Document::Document(std::string file, const std::string& text) : file_(std::move(file)) { parse(text); }
 
 void Document::parse(const std::string& text) {
+  text_ = text;
   try {
-    static_cast<void>(Json(text).dump());  // throws where it is not UTF-8
+    if (!is_utf8(text)) {
+      issues_.push_back({"", "is not valid UTF-8"});
+      return;
+    }
     // yaml-cpp would guess another encoding, and pass on what no JSON can hold.
     if (text.find('\0') != std::string::npos) {
       issues_.push_back({"", "holds a NUL character; save it as UTF-8"});
       return;
     }
     value = Reader(*this).read(YAML::Load(text), "");
-  } catch (const Json::exception&) {
-    issues_.push_back({"", "is not valid UTF-8"});
   } catch (const YAML::Exception& error) {
     marks_[""] = {error.mark.line + 1, error.mark.column + 1};
     issues_.push_back({"", "not valid YAML: " + error.msg});
@@ -186,7 +256,11 @@ std::string Document::describe(const Issue& issue) const {
   }
   text += ": ";
   if (!issue.pointer.empty()) text += issue.pointer + ": ";
-  return text + issue.message;
+  text += issue.message;
+  for (const std::string& secret : secrets_)
+    for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += kHidden.size())
+      text.replace(at, secret.size(), kHidden);
+  return text;
 }
 
 }  // namespace bulkhead::config

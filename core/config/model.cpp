@@ -78,6 +78,12 @@ std::vector<Issue> read_config(Document& document, Config* config) {
     config->listen.push_back(listener_of(listen, "/server/listen", &issues));
   if (const Json& admin = values.at("/server/admin"); !admin.is_null() && !values.text("/server/admin").empty())
     config->admin = listener_of(admin, "/server/admin", &issues);
+  const Json& proxies = values.at("/server/trusted_proxies");
+  for (size_t i = 0; i < proxies.size(); ++i)
+    if (!config->http.proxies.add(proxies[i].get_ref<const std::string&>()))
+      issues.push_back({"/server/trusted_proxies/" + std::to_string(i),
+                        proxies[i].get<std::string>() + " is no address and no network; write 10.0.0.0/8 or fd00::/8"});
+  config->http.proxies.use_forwarded(values.text("/server/forwarded_header") == "forwarded");
   config->enforce_scopes = values.text("/server/scopes") == "enforce";
   config->executor_threads = values.number("/server/executor/threads");
   config->executor_queue = values.number("/server/executor/queue");

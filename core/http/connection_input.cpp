@@ -184,6 +184,14 @@ bool Connection::parse_next() {
   std::memcpy(ex.peer_buffer, peer_, peer_length_);
   ex.request.peer = ex.request.socket = {ex.peer_buffer, peer_length_};
   ex.request.peer_port = peer_port_;
+  if (const TrustedProxies& proxies = io_.settings().proxies;
+      !proxies.empty() && result != RequestParser::Result::kError) {
+    const std::string client = proxies.client({peer_, peer_length_}, ex.headers);
+    if (client != std::string_view(peer_, peer_length_)) {
+      ex.request.peer = str(ex.copy(client));
+      ex.request.peer_port = 0;  // the connection's is the proxy's
+    }
+  }
 
   (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
   back_ = &ex;

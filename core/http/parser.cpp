@@ -228,6 +228,9 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
           ex.expect_continue = ex.request.http >= 11;
         }
         break;
+      case 9:
+        if (key == "x-api-key") ex.has_authorization = true;
+        break;
       case 10:
         if (key == "connection")
           for_list(value, [&](std::string_view option) {

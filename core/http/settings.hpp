@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/http/client_address.hpp"
+
 namespace bulkhead::http {
 
 struct Limits {
@@ -28,6 +30,7 @@ struct Timeouts {  // milliseconds
 struct Settings {
   Limits limits;
   Timeouts timeouts;
+  TrustedProxies proxies;
   size_t io_threads = 2;
 };
 

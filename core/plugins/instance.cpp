@@ -9,6 +9,7 @@ namespace bulkhead::plugins {
 
 Instance::Instance(Environment& environment, std::shared_ptr<Library> library, const config::PluginEntry& entry)
     : environment_(environment), library_(std::move(library)), entry_(entry) {
+  config::wipe(&entry_.config);  // create() is given it; it may hold secrets
   owner_.id = entry.id;
   const bh_plugin& d = descriptor();
   for (size_t i = 0; i < d.grant_count; ++i) {
@@ -48,11 +49,14 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
                                 : std::string(what) + " failed with status " + std::to_string(status);
 }
 
-std::string Instance::create(const config::Json& config) {
+std::string Instance::create(const config::Json& values) {
   life_ = Life::kCreating;
-  const std::string text = config.dump();
-  std::string wrong =
-      call("create", [&](bh_error* err) { return descriptor().create(&host_, str(text), &self_, err); });
+  std::string wrong = call("create", [&](bh_error* err) {
+    std::string text = values.dump();
+    const bh_status status = descriptor().create(&host_, str(text), &self_, err);
+    config::wipe(&text);
+    return status;
+  });
   if (wrong.empty())
     life_ = Life::kCreated;
   else
@@ -70,6 +74,17 @@ std::string Instance::start() {
   const std::lock_guard lock(mutex_);
   if (!health_told_) health_ = {BH_READY, ""};
   return {};
+}
+
+std::string Instance::configure(const config::Json& values, bh_status* status) {
+  *status = BH_E_RESTART;
+  if (life_ != Life::kLive || descriptor().configure == nullptr) return "it cannot change while it runs";
+  return call("configure", [&](bh_error* err) {
+    std::string text = values.dump();
+    *status = descriptor().configure(self_, str(text), err);
+    config::wipe(&text);
+    return *status;
+  });
 }
 
 void Instance::quiesce() {

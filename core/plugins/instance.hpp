@@ -48,8 +48,10 @@ class Instance {
   Instance& operator=(const Instance&) = delete;
 
   // ---- control thread. Empty on success, else the reason.
-  std::string create(const config::Json& config);
+  std::string create(const config::Json& values);
   std::string start();
+  // Gives a live plugin another configuration. BH_E_RESTART in *status: it takes that only when made anew.
+  std::string configure(const config::Json& values, bh_status* status);
   void quiesce();
   // Waits for posted tasks and timers, then stop and destroy. Safe in any state.
   void retire();
@@ -86,7 +88,7 @@ class Instance {
 
   Environment& environment_;
   std::shared_ptr<Library> library_;
-  const config::PluginEntry entry_;
+  config::PluginEntry entry_;  // without its configuration
   bh_host host_{};
   chain::Owner owner_;
   std::atomic<Life> life_{Life::kMapped};

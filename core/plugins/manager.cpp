@@ -12,6 +12,16 @@
 
 namespace bulkhead::plugins {
 
+namespace {
+// Tells configurations apart without keeping their secrets.
+size_t mark_of(const config::Json& values) {
+  std::string text = values.dump(-1, ' ', false, config::Json::error_handler_t::replace);
+  const size_t mark = std::hash<std::string>()(text);
+  config::wipe(&text);
+  return mark;
+}
+}  // namespace
+
 config::Issue Manager::issue_of(const Instance& plugin, const std::string& message) const {
   return {plugin.entry().pointer, "plugin '" + plugin.id() + "' (" + plugin.file() + "): " + message};
 }
@@ -68,6 +78,8 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
       const auto it =
           std::find_if(configs.begin(), configs.end(), [&](const auto& pair) { return pair.first == plugin.get(); });
       const std::string wrong = plugin->create(it->second);
+      configs_[plugin->id()] = mark_of(it->second);
+      config::wipe(&it->second);
       if (wrong.empty()) continue;
       fail(plugin->entry(),
            {plugin->entry().pointer + "/config", "plugin '" + plugin->id() + "' (" + plugin->file() + "): " + wrong});
@@ -79,6 +91,30 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
     });
   }
   if (!issues.empty()) retire();
+  return issues;
+}
+
+std::vector<config::Issue> Manager::configure(const config::Config& config) {
+  std::vector<config::Issue> issues;
+  for (const config::PluginEntry& entry : config.plugins) {
+    Instance* plugin = entry.enabled ? find(entry.id) : nullptr;
+    if (plugin == nullptr) continue;
+    config::Json values = entry.config;
+    const std::string_view schema = view(plugin->descriptor().schema);
+    std::vector<config::Issue> refused;
+    if (!schema.empty()) refused = config::check_schema(config::Json::parse(schema), values);
+    for (const config::Issue& issue : refused)
+      issues.push_back({entry.pointer + "/config" + issue.pointer, "plugin '" + entry.id + "': " + issue.message});
+    if (!refused.empty() || mark_of(values) == configs_[entry.id]) continue;
+    bh_status status = BH_OK;
+    const std::string wrong = plugin->configure(values, &status);
+    if (status == BH_OK && wrong.empty()) {
+      configs_[entry.id] = mark_of(values);
+      environment_.log.write(telemetry::Level::kInfo, "configured anew", {{"plugin", entry.id}});
+    } else {
+      issues.push_back(issue_of(*plugin, (status == BH_E_RESTART ? "the change takes a restart: " : "") + wrong));
+    }
+  }
   return issues;
 }
 

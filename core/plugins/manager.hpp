@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,6 +27,8 @@ class Manager {
   std::vector<config::Issue> create(const config::Config& config);
   // Starts them and builds the table. On failure everything is stopped and destroyed again.
   std::vector<config::Issue> start();
+  // Gives the plugins whose configuration is another than before the new one. What is wrong, or takes a restart.
+  std::vector<config::Issue> configure(const config::Config& config);
   // The table of what is registered so far; also without start(), for commands that only look.
   std::vector<config::Issue> build();
   void quiesce();
@@ -44,6 +47,7 @@ class Manager {
 
   Environment& environment_;
   std::vector<std::unique_ptr<Instance>> instances_;
+  std::map<std::string, size_t> configs_;  // by id: marks of what each was given last, with defaults
   mutable std::mutex mutex_;
   std::shared_ptr<const chain::Table> table_;
   uint64_t generation_ = 0;

@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost-dev libboost-filesystem-dev libsoci-dev libpq-dev
   libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev
-  prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev)
+  prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libzstd-dev)
 export BUILD_PACKAGES
 
 # Installs those that are missing, and says so before it does.

@@ -21,7 +21,7 @@ Settings read_settings(const bulkhead::Json& config) {
   settings.service = config.at("service");
   settings.redis_timeout_ms = config.at("redis_timeout_ms");
   if (const std::string url = config.at("redis"); !url.empty()) {
-    if (const std::string wrong = parse_redis_url(url, &settings.redis_url); !wrong.empty())
+    if (const std::string wrong = bulkhead::parse_redis_url(url, &settings.redis_url); !wrong.empty())
       throw bulkhead::Failure(BH_E_CONFIG, "/redis: " + wrong);
     settings.redis = true;
   }

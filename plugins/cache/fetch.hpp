@@ -26,7 +26,7 @@ struct Settings {
   size_t memory_bytes = 0;
   std::string service;
   bool redis = false;
-  RedisUrl redis_url;
+  bulkhead::RedisUrl redis_url;
   uint32_t redis_timeout_ms = 50;
 };
 

@@ -174,7 +174,7 @@ Redis::Context Redis::open(std::string* wrong) const {
     return nullptr;
   }
   redisSetTimeout(context.get(), milliseconds(kConnectMs));
-  const RedisUrl& url = settings_.url;
+  const bulkhead::RedisUrl& url = settings_.url;
   if (!url.password.empty()) {
     std::vector<std::string> words = {"AUTH"};
     if (!url.user.empty()) words.push_back(url.user);

@@ -17,14 +17,14 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
-#include "redis_url.hpp"
+#include "bulkhead/redis_url.hpp"
 
 struct redisContext;
 
 namespace cache {
 
 struct RedisSettings {
-  RedisUrl url;
+  bulkhead::RedisUrl url;
   uint32_t timeout_ms = 50;  // of one get
   std::string prefix;        // of all keys and of the channel
   std::string version;       // of the program: another one may answer otherwise

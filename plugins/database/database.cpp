@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "bulkhead/extensions/command.h"
 #include "bulkhead/plugin.hpp"
@@ -18,19 +19,31 @@ namespace database {
 
 namespace {
 
+// A URL of the configuration, with the password that goes with it. Throws where it is none.
+Url read_url(const bulkhead::Json& config, const std::string& pointer) {
+  Url url;
+  const auto text = config.at(bulkhead::Json::json_pointer(pointer)).get<std::string>();
+  if (const std::string wrong = parse_url(text, &url); !wrong.empty())
+    throw bulkhead::Failure(BH_E_CONFIG, pointer + ": " + wrong);
+  if (url.password.empty() && url.dialect == Dialect::kPostgresql) url.password = config.at("password");
+  return url;
+}
+
+void forget(std::string* password) {
+  ::explicit_bzero(password->data(), password->size());
+  password->clear();
+}
+
 // One of the databases that are named, at `pointer` of the configuration.
 SessionSettings read_session(const bulkhead::Json& config, const std::string& pointer) {
   SessionSettings session;
-  const auto url = config.at(bulkhead::Json::json_pointer(pointer)).get<std::string>();
-  if (const std::string wrong = parse_url(url, &session.url); !wrong.empty())
-    throw bulkhead::Failure(BH_E_CONFIG, pointer + ": " + wrong);
+  session.url = read_url(config, pointer);
   session.statement_timeout_ms = config.at("statement_timeout_ms");
   session.connect_timeout_s = config.at("connect_timeout_s");
   session.application_name = config.at("service");
   if (std::string& password = session.url.password; !password.empty()) {
     session.passfile = std::make_shared<Passfile>(password);
-    ::explicit_bzero(password.data(), password.size());
-    password.clear();
+    forget(&password);
   }
   return session;
 }
@@ -65,6 +78,27 @@ PoolSettings read_settings(const bulkhead::Json& config) {
   return settings;
 }
 
+// The places of a configuration that name a database.
+std::vector<std::string> urls_of(const bulkhead::Json& config) {
+  std::vector<std::string> pointers{"/url"};
+  if (!config.at("direct_url").get_ref<const std::string&>().empty()) pointers.emplace_back("/direct_url");
+  for (size_t i = 0; i < config.at("replicas").size(); ++i) pointers.push_back("/replicas/" + std::to_string(i));
+  return pointers;
+}
+
+// The configuration with the parts of each URL but for its password.
+bulkhead::Json without_passwords(const bulkhead::Json& config) {
+  bulkhead::Json plain = config;
+  for (const std::string& pointer : urls_of(config)) {
+    Url url = read_url(config, pointer);
+    plain[bulkhead::Json::json_pointer(pointer)] = {
+        {"keywords", url.keywords}, {"path", url.path}, {"has_password", !url.password.empty()}};
+    forget(&url.password);
+  }
+  plain.erase("password");
+  return plain;
+}
+
 constexpr bh_command_info kCommandList[] = {
     {BH_LIT("migrate"), BH_LIT(""), BH_LIT("Applies the migrations of all plugins and lists them.")}};
 
@@ -74,6 +108,7 @@ class Database : public bulkhead::Plugin {
  public:
   Database(bulkhead::Host h, const bulkhead::Json& config)
       : Plugin(h),
+        config_(without_passwords(config)),
         pool_(h, read_settings(config)),
         listener_(h, pool_.settings().direct ? *pool_.settings().direct : pool_.settings().session) {
     api_.size = sizeof api_;
@@ -103,6 +138,22 @@ class Database : public bulkhead::Plugin {
   }
 
   void start() override { pool_.start(); }
+
+  // A password may change while sessions are open: they stay, new ones show the new one.
+  void configure(const bulkhead::Json& config) override {
+    if (without_passwords(config) != config_)
+      throw bulkhead::Failure(BH_E_RESTART, "only passwords change while it runs");
+    const PoolSettings& settings = pool_.settings();
+    for (const std::string& pointer : urls_of(config)) {
+      const bool replica = pointer.starts_with("/replicas/");
+      const SessionSettings& session = replica                    ? settings.replicas[std::stoul(pointer.substr(10))]
+                                       : pointer == "/direct_url" ? *settings.direct
+                                                                  : settings.session;
+      Url url = read_url(config, pointer);
+      if (session.passfile && !session.passfile->holds(url.password)) session.passfile->replace(url.password);
+      forget(&url.password);
+    }
+  }
   void quiesce() override {
     listener_.stop();
     pool_.quiesce();
@@ -162,6 +213,7 @@ class Database : public bulkhead::Plugin {
     return 0;
   }
 
+  const bulkhead::Json config_;  // without passwords
   Pool pool_;
   Listener listener_;
   bh_sql api_{};

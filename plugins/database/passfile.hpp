@@ -4,6 +4,7 @@
 // Here no character of it matters, and no error message can quote it.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -17,11 +18,16 @@ class Passfile {
   Passfile(const Passfile&) = delete;
   Passfile& operator=(const Passfile&) = delete;
 
-  // For the keyword passfile; valid while this lives.
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  // Another password for connections from now on. [any]
+  void replace(std::string_view password);
+  bool holds(std::string_view password) const;
+
+  // For the keyword passfile; valid while this lives. [any]
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_.load()); }
 
  private:
-  int fd_;
+  std::atomic<int> fd_;
+  int before_ = -1;  // a connection under way may still read it
 };
 
 }  // namespace database

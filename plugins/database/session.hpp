@@ -24,7 +24,7 @@ struct SessionSettings {
   uint32_t statement_timeout_ms = 10'000;
   uint32_t connect_timeout_s = 5;
   std::string application_name;
-  std::shared_ptr<const Passfile> passfile;  // null without a password
+  std::shared_ptr<Passfile> passfile;  // null without a password
   // A pooler in transaction mode stands in between: nothing of the session outlives its transaction.
   bool pooled = false;
 };

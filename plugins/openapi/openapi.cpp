@@ -80,7 +80,21 @@ class OpenApi : public bulkhead::Plugin {
           out["paths"][std::string(bulkhead::to_view(info->pattern))][method] = std::move(operation);
         },
         &document);
+    require_credentials(&document);
     return document.dump();
+  }
+
+  // Whoever knows callers brings its security schemes along: each of them will do for an operation with a scope.
+  static void require_credentials(Json* document) {
+    const Json schemes = document->at("components").value("securitySchemes", Json::object());
+    if (schemes.empty()) return;
+    for (auto& path : document->at("paths"))
+      for (auto& operation : path) {
+        if (!operation.contains("x-scope")) continue;
+        Json any = Json::array();
+        for (const auto& [name, scheme] : schemes.items()) any.push_back({{name, {operation["x-scope"]}}});
+        operation["security"] = std::move(any);
+      }
   }
 
   const std::string title_, version_;

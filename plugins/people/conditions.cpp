@@ -11,44 +11,20 @@ using bulkhead::lowered;
 using bulkhead::Problem;
 using bulkhead::trim_ows;
 
-namespace {
-
-// "q=0", "q=0.0" and the like: not acceptable (RFC 9110 §12.4.2).
-bool excluded(std::string_view parameters) {
-  while (!parameters.empty()) {
-    const size_t semicolon = parameters.find(';');
-    const std::string parameter = lowered(trim_ows(parameters.substr(0, semicolon)));
-    if (parameter.starts_with("q=0") && parameter.find_first_not_of("0.", 2) == std::string::npos) return true;
-    if (semicolon == std::string_view::npos) return false;
-    parameters.remove_prefix(semicolon + 1);
-  }
-  return false;
-}
-
-}  // namespace
-
 std::string etag(int64_t version) { return "\"" + std::to_string(version) + "\""; }
 
 void require_json_accepted(const bulkhead::Request& request) {
-  const std::string all = request.header_list("accept");
-  std::string_view accept = all;
+  const std::string accept = request.header_list("accept");
   if (trim_ows(accept).empty()) return;
   // The most specific range that covers application/json decides.
   int best = -1;
   bool acceptable = false;
-  while (!accept.empty()) {
-    const size_t comma = accept.find(',');
-    const std::string_view item = accept.substr(0, comma);
-    const size_t semicolon = item.find(';');
-    const std::string range = lowered(trim_ows(item.substr(0, semicolon)));
+  bulkhead::for_each_weighted(accept, [&](const std::string& range, double quality) {
     const int rank = range == "application/json" ? 2 : range == "application/*" ? 1 : range == "*/*" ? 0 : -1;
-    if (rank > best) {
-      best = rank;
-      acceptable = semicolon == std::string_view::npos || !excluded(item.substr(semicolon + 1));
-    }
-    if (comma == std::string_view::npos) break;
-    accept.remove_prefix(comma + 1);
-  }
+    if (rank <= best) return;
+    best = rank;
+    acceptable = quality > 0;
+  });
   if (!acceptable) throw Problem(406, "Only application/json is served here.");
 }
 

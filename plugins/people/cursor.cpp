@@ -1,5 +1,6 @@
 #include "cursor.hpp"
 
+#include "bulkhead/base64url.hpp"
 #include "uuid.hpp"
 
 namespace people {
@@ -8,36 +9,6 @@ using bulkhead::Json;
 using bulkhead::Problem;
 
 namespace {
-
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-// base64url without padding (RFC 4648 §5).
-std::string to_base64(std::string_view bytes) {
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : bytes) {
-    bits = bits << 8 | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) out += kAlphabet[(bits >> (count - 6)) & 63];
-  }
-  if (count > 0) out += kAlphabet[(bits << (6 - count)) & 63];
-  return out;
-}
-
-bool from_base64(std::string_view text, std::string* out) {
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const size_t digit = kAlphabet.find(c);
-    if (digit == std::string_view::npos) return false;
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    *out += static_cast<char>((bits >> count) & 0xff);
-  }
-  return true;
-}
 
 std::string name_of(const std::vector<OrderTerm>& order) {
   std::string name;
@@ -88,7 +59,7 @@ std::string Cursor::encode(const std::vector<OrderTerm>& order, std::span<const 
     else
       list.push_back(cell.as.i);
   }
-  return to_base64(list.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return bulkhead::to_base64url(list.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order) {
@@ -96,7 +67,7 @@ Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order
     return Problem(400, "The cursor is not one that a Link of this list and this order gave.");
   };
   std::string plain;
-  if (!from_base64(text, &plain)) throw refuse();
+  if (!bulkhead::from_base64url(text, &plain)) throw refuse();
   const Json list = Json::parse(plain, nullptr, false);
   if (!list.is_array() || list.size() != order.size() + 2 || list[0] != name_of(order)) throw refuse();
   Cursor cursor;

@@ -3,7 +3,7 @@
 
 #include "fuzz.hpp"
 #include "message.hpp"
-#include "redis_url.hpp"
+#include "bulkhead/redis_url.hpp"
 
 static constexpr std::string_view kKey = "127.0.0.1\n/tagged/a\n\n\n";
 
@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = cache::Message::read(message->write());
     fuzz::expect(again && again->slots == message->slots && again->all == message->all, "the same message");
   }
-  cache::RedisUrl url;
-  const std::string wrong = cache::parse_redis_url(text, &url);
+  bulkhead::RedisUrl url;
+  const std::string wrong = bulkhead::parse_redis_url(text, &url);
   fuzz::expect(!wrong.empty() || url.display.starts_with("redis://"), "an URL to show");
   return 0;
 }

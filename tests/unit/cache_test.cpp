@@ -6,7 +6,7 @@
 #include "bulkhead/plugin.hpp"
 #include "entry.hpp"
 #include "message.hpp"
-#include "redis_url.hpp"
+#include "bulkhead/redis_url.hpp"
 #include "store.hpp"
 #include "tag_clock.hpp"
 
@@ -177,24 +177,24 @@ TEST(Message, WrittenAndRead) {
 }
 
 TEST(RedisUrl, Parts) {
-  RedisUrl url;
-  EXPECT_EQ(parse_redis_url("redis://me:p%40ss%3a@[::1]:7000/5", &url), "");
+  bulkhead::RedisUrl url;
+  EXPECT_EQ(bulkhead::parse_redis_url("redis://me:p%40ss%3a@[::1]:7000/5", &url), "");
   EXPECT_EQ(url.host, "::1");
   EXPECT_EQ(url.port, 7000);
   EXPECT_EQ(url.database, 5);
   EXPECT_EQ(url.user, "me");
   EXPECT_EQ(url.password, "p@ss:");
   EXPECT_EQ(url.display, "redis://[::1]:7000/5");
-  EXPECT_EQ(parse_redis_url("redis://cache", &url), "");
+  EXPECT_EQ(bulkhead::parse_redis_url("redis://cache", &url), "");
   EXPECT_EQ(url.host, "cache");
   EXPECT_EQ(url.port, 6379);
-  EXPECT_EQ(parse_redis_url("redis://", &url), "");
+  EXPECT_EQ(bulkhead::parse_redis_url("redis://", &url), "");
   EXPECT_EQ(url.host, "127.0.0.1");
   for (const char* text : {"", "cache:6379", "redis://x:port", "redis://x/one", "redis://:%4@x", "redis://x:70000"}) {
-    const std::string wrong = parse_redis_url(text, &url);
+    const std::string wrong = bulkhead::parse_redis_url(text, &url);
     EXPECT_NE(wrong, "") << text;
   }
-  EXPECT_NE(parse_redis_url("rediss://x", &url).find("TLS proxy"), std::string::npos);
+  EXPECT_NE(bulkhead::parse_redis_url("rediss://x", &url).find("TLS proxy"), std::string::npos);
 }
 
 namespace {

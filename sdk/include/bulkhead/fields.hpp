@@ -3,6 +3,8 @@
 #define BULKHEAD_FIELDS_HPP
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
 #include <string_view>
 
@@ -23,15 +25,54 @@ inline std::string lowered(std::string_view text) {
   return out;
 }
 
-// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one. Weak tags match only where
-// `weak` is set: If-None-Match compares weakly, If-Match strongly (§13.1).
+// Calls `each(item, quality)` for the items of Accept, Accept-Encoding and their like (§12.4.2), in lower case and
+// without other parameters; a weight that is no number counts as 0.
+template <typename Each>
+void for_each_weighted(std::string_view list, Each each) {
+  const auto take = [](std::string_view* rest, char separator) {
+    const size_t end = rest->find(separator);
+    const std::string_view part = trim_ows(rest->substr(0, end));
+    rest->remove_prefix(end == std::string_view::npos ? rest->size() : end + 1);
+    return part;
+  };
+  while (!list.empty()) {
+    std::string_view item = take(&list, ',');
+    const std::string name = lowered(take(&item, ';'));
+    double quality = 1;
+    while (!item.empty()) {
+      const std::string parameter = lowered(take(&item, ';'));
+      if (!parameter.starts_with("q=")) continue;
+      const char* end = parameter.data() + parameter.size();
+      const auto parsed = std::from_chars(parameter.data() + 2, end, quality);
+      quality = parsed.ec == std::errc() && parsed.ptr == end && quality >= 0 ? std::min(quality, 1.0) : 0.0;
+      break;
+    }
+    if (!name.empty()) each(name, quality);
+  }
+}
+
+// The strong tag of the same content in a coding: "1" in gzip is "1-gzip", since it is another sequence of bytes
+// (§8.8.3.3).
+inline std::string coded_etag(std::string_view tag, std::string_view coding) {
+  return std::string(tag.substr(0, tag.size() - 1)).append("-").append(coding).append("\"");
+}
+inline constexpr std::array<std::string_view, 3> kContentCodings = {"zstd", "br", "gzip"};
+
+// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one, or the same content in a coding. Weak
+// tags match only where `weak` is set: If-None-Match compares weakly, If-Match strongly (§13.1).
 inline bool etag_matches(std::string_view list, std::string_view tag, bool weak) {
   if (trim_ows(list) == "*") return true;
+  const auto same = [tag](std::string_view item) {
+    if (item == tag) return true;
+    if (tag.size() < 2 || item.size() <= tag.size() || !item.starts_with(tag.substr(0, tag.size() - 1))) return false;
+    return std::any_of(kContentCodings.begin(), kContentCodings.end(),
+                       [&](std::string_view coding) { return item == coded_etag(tag, coding); });
+  };
   while (!list.empty()) {
     const size_t comma = list.find(',');
     std::string_view item = trim_ows(list.substr(0, comma));
     if (weak && item.starts_with("W/")) item.remove_prefix(2);
-    if (item == tag) return true;
+    if (same(item)) return true;
     if (comma == std::string_view::npos) return false;
     list.remove_prefix(comma + 1);
   }

@@ -292,7 +292,8 @@ class FakeHost {
     rq.received_ns = now_;
     rq.deadline_ns = now_ + 30'000'000'000;
     for (const auto& [name, value] : ex.call.headers) {
-      const bool hidden = (name == "authorization" || name == "cookie") && !granted("header:" + name);
+      const bool hidden = ((name == "authorization" || name == "x-api-key") && !granted("header:authorization")) ||
+                          (name == "cookie" && !granted("header:cookie"));
       ex.headers.push_back({ex.keep(name), hidden ? to_str("") : ex.keep(value)});
     }
     rq.headers = ex.headers.data();

@@ -1,0 +1,35 @@
+#include "credential.hpp"
+
+#include "bulkhead/fields.hpp"
+#include "key.hpp"
+
+namespace auth {
+
+using Kind = Credential::Kind;
+
+Credential credential_of(const bulkhead::Request& request) {
+  std::string_view authorization, api_key;
+  int count = 0;
+  const bh_request& raw = request.raw();
+  for (size_t i = 0; i < raw.header_count; ++i) {
+    const std::string_view name = bulkhead::to_view(raw.headers[i].name);
+    if (name != "authorization" && name != "x-api-key") continue;
+    (name == "authorization" ? authorization : api_key) = bulkhead::trim_ows(bulkhead::to_view(raw.headers[i].value));
+    ++count;
+  }
+  if (count == 0) return {};
+  if (count > 1) return {Kind::kSeveral, {}, "Send one Authorization or one X-API-Key, not several."};
+  if (authorization.empty())
+    return key_id(api_key).empty() ? Credential{Kind::kWrong, {}, "X-API-Key is not a key of this service."}
+                                   : Credential{Kind::kKey, api_key, {}};
+  const size_t blank = authorization.find(' ');
+  if (bulkhead::lowered(authorization.substr(0, blank)) != "bearer" || blank == std::string_view::npos)
+    return {Kind::kWrong, {}, "Authorization takes the scheme Bearer, followed by an API key or an access token."};
+  const std::string_view text = bulkhead::trim_ows(authorization.substr(blank));
+  if (text.starts_with(kKeyPrefix))
+    return key_id(text).empty() ? Credential{Kind::kWrong, {}, "The API key is not whole."}
+                                : Credential{Kind::kKey, text, {}};
+  return {Kind::kToken, text, {}};
+}
+
+}  // namespace auth

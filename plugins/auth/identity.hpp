@@ -1,0 +1,26 @@
+// Who calls, as other plugins find it in the attributes identity.*.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace auth {
+
+// Immutable once it is shared.
+struct Identity {
+  std::string subject;     // unique over all kinds: "key:ID", "ISSUER#SUB", "cert:DN", "anonymous"
+  std::string_view kind;   // "key", "token", "certificate", "anonymous"
+  std::string scopes;      // separated by blanks
+  std::string tenant;      // "" = none
+  int64_t expires_ms = 0;  // Unix time; 0 = never
+};
+
+using IdentityPtr = std::shared_ptr<const Identity>;
+
+// What became of a request's credentials.
+enum class Verdict : uint8_t { kGood, kMalformed, kUnknown, kExpired, kRevoked, kInvalid, kUnavailable, kLimited };
+inline constexpr size_t kVerdicts = 8;
+
+}  // namespace auth

@@ -1,0 +1,174 @@
+#include "key_store.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "auth_embedded.hpp"
+
+namespace auth {
+
+using bulkhead::sql_int;
+using bulkhead::sql_text;
+using bulkhead::SqlResult;
+using bulkhead::SqlTransaction;
+using bulkhead::to_view;
+
+namespace {
+
+constexpr std::string_view kColumns =
+    "id, name, hash, scopes, tenant, created_by, lifetime_ms, created_ms, expires_ms, revoked_ms, last_used_ms";
+constexpr std::string_view kWritten =
+    "id, name, hash, scopes, tenant, created_by, lifetime_ms, created_ms, expires_ms, changed_ms";
+constexpr size_t kCells = 11, kUsedAtOnce = 64;
+constexpr std::array<int32_t, kCells> kKinds = {BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT,
+                                                BH_INT,  BH_INT,  BH_INT,  BH_INT,  BH_INT};
+
+KeyRecord record_of(std::span<const bh_value> cells) {
+  const auto text = [&](size_t i) { return std::string(to_view(cells[i].as.s)); };
+  const auto number = [&](size_t i) { return cells[i].as.i; };
+  return {text(0), text(1), text(2), text(3), text(4), text(5), number(6), number(7), number(8), number(9), number(10)};
+}
+
+std::array<bh_value, 7> values_of(const KeyRecord& key) {
+  return {sql_text(key.id),     sql_text(key.name),       sql_text(key.hash),      sql_text(key.scopes),
+          sql_text(key.tenant), sql_text(key.created_by), sql_int(key.lifetime_ms)};
+}
+
+}  // namespace
+
+KeyStore::KeyStore(const bulkhead::Host& host) : sql_(host) {
+  const bool postgresql = sql_.dialect() == BH_SQL_POSTGRESQL;
+  now_ = postgresql ? "(extract(epoch from clock_timestamp()) * 1000)::bigint"
+                    : "cast((julianday('now') - 2440587.5) * 86400000 as integer)";
+  const std::string columns(kColumns);
+  find_ = "select " + columns + " from auth_keys where id = :id";
+  list_ = "select " + columns + " from auth_keys order by created_ms, id";
+  // One reading of the clock for all three times; the cast says what PostgreSQL cannot see from a placeholder.
+  insert_ = "insert into auth_keys (" + std::string(kWritten) +
+            ") select :id, :name, :hash, :scopes, :tenant, :created_by, l.span, t.now, case when l.span = 0 then 0 "
+            "else t.now + l.span end, t.now from (select " +
+            now_ + " as now) t, (select cast(:lifetime as bigint) as span) l returning " + columns;
+  revoke_ = "update auth_keys set revoked_ms = case when revoked_ms = 0 then " + now_ +
+            " else revoked_ms end, changed_ms = " + now_ + " where id = :id returning " + columns;
+  used_ = "update auth_keys set last_used_ms = " + now_ + " where id in (";
+  for (size_t i = 0; i < kUsedAtOnce; ++i) used_ += (i == 0 ? ":id" : ", :id") + std::to_string(i);
+  used_ += ")";
+  // Replicas may not have heard of a key's end; without any, a read needs not wait for writers.
+  reading_ = sql_.replica_lag_ms() == 0 ? uint32_t{BH_SQL_READ} : 0;
+  changes_ = "select " + columns + ", " + now_ + " from auth_keys where changed_ms >= :since";
+}
+
+void KeyStore::migrate(Done done) const {
+  const bool postgresql = sql_.dialect() == BH_SQL_POSTGRESQL;
+  const std::array<bh_sql_migration, 1> list = {
+      {{1, 0, BH_LIT("keys"),
+        bulkhead::to_str(postgresql ? auth_embedded::migrations_postgresql_0001_keys_sql
+                                    : auth_embedded::migrations_sqlite_0001_keys_sql)}}};
+  sql_.migrate("auth", list, std::move(done));
+}
+
+void KeyStore::one(const std::string& text, std::span<const bh_value> values, uint32_t flags, bh_exchange* ex,
+                   One done) const {
+  auto found = std::make_shared<std::optional<KeyRecord>>();
+  sql_.submit(
+      {.sql = text, .values = values, .columns = kKinds, .flags = flags, .ex = ex},
+      [found](std::span<const bh_value> cells) { *found = record_of(cells); },
+      [found, done = std::move(done)](const SqlResult& result) { done(result, std::move(*found)); });
+}
+
+void KeyStore::find(std::string_view id, bh_exchange* ex, One done) const {
+  one(find_, std::array{sql_text(id)}, reading_, ex, std::move(done));
+}
+
+void KeyStore::list(bh_exchange* ex, Many done) const {
+  auto found = std::make_shared<std::vector<KeyRecord>>();
+  sql_.submit(
+      {.sql = list_, .columns = kKinds, .flags = reading_, .ex = ex},
+      [found](std::span<const bh_value> cells) { found->push_back(record_of(cells)); },
+      [found, done = std::move(done)](const SqlResult& result) { done(result, std::move(*found)); });
+}
+
+void KeyStore::add(const KeyRecord& key, bh_exchange* ex, One done) const {
+  one(insert_, values_of(key), 0, ex, std::move(done));
+}
+
+void KeyStore::rotate(const KeyRecord& old, KeyRecord made, int64_t grace_ms, bh_exchange* ex, One done) const {
+  struct State {
+    std::string id;
+    KeyRecord wish;
+    int64_t grace_ms;
+    std::optional<KeyRecord> made;
+  };
+  made.name = old.name;
+  made.scopes = old.scopes;
+  made.tenant = old.tenant;
+  auto state = std::make_shared<State>(State{old.id, std::move(made), grace_ms, {}});
+  sql_.transact(
+      0, ex,
+      [this, state](SqlTransaction& transaction) {
+        // One statement locks the old key, sees that it is still in use, and ends it after the grace.
+        const std::string end =
+            "update auth_keys set changed_ms = " + now_ + ", expires_ms = case when expires_ms = 0 or expires_ms > " +
+            now_ + " + :grace then " + now_ +
+            " + :again else expires_ms end where id = :id and revoked_ms = 0 and (expires_ms = 0 or expires_ms > " +
+            now_ + ")";
+        const SqlResult ended = transaction.execute(
+            {.sql = end,
+             .values = std::array{sql_int(state->grace_ms), sql_int(state->grace_ms), sql_text(state->id)}});
+        if (!ended.ok() || ended.affected == 0) return ended.ok();
+        return transaction
+            .execute({.sql = insert_, .values = values_of(state->wish), .columns = kKinds},
+                     [&](std::span<const bh_value> cells) { state->made = record_of(cells); })
+            .ok();
+      },
+      [state, done = std::move(done)](const SqlResult& result) {
+        if (!result.ok()) state->made.reset();
+        done(result, std::move(state->made));
+      });
+}
+
+void KeyStore::revoke(std::string_view id, bh_exchange* ex, One done) const {
+  one(revoke_, std::array{sql_text(id)}, 0, ex, std::move(done));
+}
+
+void KeyStore::rehash(std::string_view id, std::string_view old_hash, std::string_view new_hash) const {
+  const std::string text =
+      "update auth_keys set hash = :hash, changed_ms = " + now_ + " where id = :id and hash = :old_hash";
+  sql_.submit(
+      {.sql = text, .values = std::array{sql_text(new_hash), sql_text(id), sql_text(old_hash)}},
+      [](std::span<const bh_value>) {}, [](const SqlResult&) {});
+}
+
+void KeyStore::changes(int64_t since_ms,
+                       std::function<void(const SqlResult&, int64_t, std::vector<KeyRecord>)> done) const {
+  struct State {
+    int64_t now = 0;
+    std::vector<KeyRecord> changed;
+  };
+  auto state = std::make_shared<State>();
+  // One row more than there are changes, so that the time comes in any case.
+  static constexpr std::array<int32_t, kCells + 1> kWithTime = {BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT, BH_TEXT,
+                                                                BH_INT,  BH_INT,  BH_INT,  BH_INT,  BH_INT,  BH_INT};
+  const std::string text = changes_ + " union all select '', '', '', '', '', '', 0, 0, 0, 0, 0, " + now_;
+  sql_.submit(
+      {.sql = text, .values = std::array{sql_int(since_ms)}, .columns = kWithTime, .flags = reading_},
+      [state](std::span<const bh_value> cells) {
+        state->now = std::max(state->now, cells[kCells].as.i);
+        if (cells[0].as.s.len != 0) state->changed.push_back(record_of(cells));
+      },
+      [state, done = std::move(done)](const SqlResult& result) {
+        done(result, state->now, std::move(state->changed));
+      });
+}
+
+void KeyStore::used(std::span<const std::string> ids) const {
+  for (; !ids.empty(); ids = ids.subspan(std::min(ids.size(), kUsedAtOnce))) {
+    std::array<bh_value, kUsedAtOnce> values;
+    values.fill(sql_text(""));
+    for (size_t i = 0; i < std::min(ids.size(), kUsedAtOnce); ++i) values[i] = sql_text(ids[i]);
+    sql_.submit(
+        {.sql = used_, .values = values}, [](std::span<const bh_value>) {}, [](const SqlResult&) {});
+  }
+}
+
+}  // namespace auth

@@ -1,0 +1,206 @@
+#include "shared.hpp"
+
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "ratelimit_embedded.hpp"
+
+namespace ratelimit {
+
+namespace {
+
+constexpr uint32_t kConnectMs = 1'000, kFirstPauseMs = 50, kLastPauseMs = 1'000;
+constexpr size_t kMostQueued = 10'000;
+constexpr size_t kPerItem = 4;
+
+using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
+
+timeval milliseconds(uint32_t ms) { return {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}; }
+
+bool append(redisContext* context, const std::vector<std::string>& words) {
+  std::vector<const char*> starts;
+  std::vector<size_t> sizes;
+  for (const std::string& word : words) {
+    starts.push_back(word.data());
+    sizes.push_back(word.size());
+  }
+  return redisAppendCommandArgv(context, static_cast<int>(words.size()), starts.data(), sizes.data()) == REDIS_OK;
+}
+
+Reply read(redisContext* context) {
+  void* reply = nullptr;
+  if (redisGetReply(context, &reply) != REDIS_OK) reply = nullptr;
+  return {static_cast<redisReply*>(reply), freeReplyObject};
+}
+
+// "" or what is wrong.
+std::string ask(redisContext* context, const std::vector<std::string>& words, std::string* answer = nullptr) {
+  const Reply reply = append(context, words) ? read(context) : Reply(nullptr, freeReplyObject);
+  if (!reply) return context->errstr;
+  if (reply->type == REDIS_REPLY_ERROR) return {reply->str, reply->len};
+  if (answer != nullptr && reply->type == REDIS_REPLY_STRING) answer->assign(reply->str, reply->len);
+  return {};
+}
+
+std::vector<Decision> decisions_of(const redisReply& reply) {
+  std::vector<Decision> decisions;
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements % kPerItem != 0) return decisions;
+  for (size_t i = 0; i < reply.elements; i += kPerItem) {
+    int64_t values[kPerItem];
+    for (size_t j = 0; j < kPerItem; ++j) {
+      if (reply.element[i + j]->type != REDIS_REPLY_INTEGER) return {};
+      values[j] = reply.element[i + j]->integer;
+    }
+    decisions.push_back({values[0] == 1, 0, values[1], values[2], values[3]});
+  }
+  return decisions;
+}
+
+}  // namespace
+
+void Shared::Close::operator()(redisContext* context) const { redisFree(context); }
+
+Shared::Shared(const bulkhead::Host& host, SharedSettings settings) : host_(host), settings_(std::move(settings)) {}
+
+void Shared::start() {
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), "bh-ratelimit");
+}
+
+void Shared::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Shared::take(const std::vector<Item>& items, Done done) {
+  Call call{{"EVALSHA", "", std::to_string(items.size())},
+            std::move(done),
+            host_.now_ns() + uint64_t{settings_.timeout_ms} * 1'000'000};
+  for (const Item& item : items) call.words.push_back(item.key);
+  for (const Item& item : items) {
+    call.words.push_back(std::to_string(item.interval));
+    call.words.push_back(std::to_string(item.burst));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (up_ && !stopping_ && queue_.size() < kMostQueued) {
+      call.words[1] = script_;
+      queue_.push_back(std::exchange(call, {}));
+    }
+  }
+  if (call.done)
+    call.done({});
+  else
+    changed_.notify_one();
+}
+
+// ---------------------------------------------------------------- its thread
+
+std::string Shared::connect() {
+  const bulkhead::RedisUrl& url = settings_.url;
+  context_.reset(redisConnectWithTimeout(url.host.c_str(), url.port, milliseconds(kConnectMs)));
+  if (!context_) return "out of memory";
+  if (context_->err != 0) return context_->errstr;
+  redisSetTimeout(context_.get(), milliseconds(kConnectMs));
+  std::vector<std::string> login = {"AUTH"};
+  if (!url.user.empty()) login.push_back(url.user);
+  login.push_back(url.password);
+  std::string why;
+  if (!url.password.empty()) why = ask(context_.get(), login);
+  if (why.empty() && url.database != 0) why = ask(context_.get(), {"SELECT", std::to_string(url.database)});
+  std::string script;
+  if (why.empty())
+    why = ask(context_.get(), {"SCRIPT", "LOAD", std::string(ratelimit_embedded::scripts_take_lua)}, &script);
+  if (why.empty() && script.empty()) why = "it does not speak Redis";
+  if (!why.empty()) return why;
+  redisSetTimeout(context_.get(), milliseconds(settings_.timeout_ms));
+  const std::lock_guard lock(mutex_);
+  script_ = std::move(script);
+  up_ = true;
+  return {};
+}
+
+bool Shared::exchange(std::deque<Call>* calls, std::string* why) {
+  // One for all: an answer that trickles in holds nobody up for longer.
+  const uint64_t now = host_.now_ns(), deadline = now + uint64_t{settings_.timeout_ms} * 1'000'000;
+  std::vector<bool> sent;
+  bool good = true;
+  for (const Call& call : *calls) {
+    sent.push_back(good && now < call.deadline_ns);
+    if (sent.back()) good = append(context_.get(), call.words);
+  }
+  size_t i = 0;
+  while (!calls->empty()) {
+    Call call = std::move(calls->front());
+    calls->pop_front();
+    std::vector<Decision> decisions;
+    if (good && sent[i++]) {
+      const uint64_t left = deadline > host_.now_ns() ? deadline - host_.now_ns() : 0;
+      redisSetTimeout(context_.get(), milliseconds(static_cast<uint32_t>(left / 1'000'000 + 1)));
+      const Reply reply = read(context_.get());
+      good = reply != nullptr;
+      if (!good) *why = context_->errstr;
+      if (good && reply->type == REDIS_REPLY_ERROR) {  // NOSCRIPT after a flush, LOADING, READONLY: connect anew
+        *why = std::string(reply->str, reply->len);
+        good = false;
+      }
+      if (good) decisions = decisions_of(*reply);
+    }
+    call.done(decisions);
+  }
+  return good;
+}
+
+bool Shared::pause(uint32_t ms) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return stopping_; });
+}
+
+void Shared::tell(bool up, const std::string& why) {
+  if (up)
+    host_.info("limits are shared through Redis", {{"url", settings_.url.display}});
+  else
+    host_.warn("limits are this host's own: Redis is down", {{"url", settings_.url.display}, {"reason", why}});
+}
+
+void Shared::run() {
+  uint32_t next_pause = kFirstPauseMs;
+  bool down = true, first = true;  // down: not known to answer
+  while (true) {
+    std::string why = connect();
+    if (why.empty()) {
+      for (bool good = true; good;) {
+        std::deque<Call> calls;
+        {
+          std::unique_lock lock(mutex_);
+          changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+          if (stopping_ && queue_.empty()) return;
+          calls.swap(queue_);
+        }
+        good = exchange(&calls, &why);
+        if (!good || !std::exchange(down, false)) continue;
+        tell(true, why);  // it has done what it is for, not only taken a connection
+        next_pause = kFirstPauseMs;
+      }
+    }
+    std::deque<Call> left;
+    {
+      const std::lock_guard lock(mutex_);
+      up_ = false;
+      left.swap(queue_);
+    }
+    for (Call& call : left) call.done({});
+    if (!std::exchange(down, true) || std::exchange(first, false)) tell(false, why);
+    if (!pause(next_pause)) return;
+    next_pause = std::min(next_pause * 2, kLastPauseMs);
+  }
+}
+
+}  // namespace ratelimit
