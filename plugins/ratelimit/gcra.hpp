@@ -25,8 +25,9 @@ struct Decision {
 constexpr Decision decide(const Rate& rate, int64_t tat, int64_t now) {
   const int64_t tolerance = rate.interval * (rate.burst - 1);
   tat = std::min(tat, now + tolerance + rate.interval);  // of another limit, or of a clock that was ahead
-  // Who comes a little late loses nothing: else the rate would fall below what was promised by each delay.
-  const int64_t from = tat < now - rate.interval / 8 ? now : tat;
+  // Who comes late by less than half an interval loses nothing: else each delay would take from the rate that was
+  // promised.
+  const int64_t from = tat < now - rate.interval / 2 ? now : tat;
   Decision decision;
   decision.allowed = from - tolerance <= now;
   decision.tat = decision.allowed ? from + rate.interval : tat;

@@ -237,3 +237,20 @@ def test_api10_what_others_send(postgres, tmp_path):
     finally:
         host.stop()
         server.shutdown()
+
+
+@pytest.mark.parametrize("server, warned", [
+    ("listen: 0.0.0.0:5000, scopes: ignore, trusted_proxies: [ 10.0.0.0/8 ]", ["everybody may read and write"]),
+    ("listen: 0.0.0.0:5000", ["speaks plain HTTP and no proxy is trusted"]),
+    ("listen: '[::]:5000', scopes: ignore", ["everybody may read and write", "speaks plain HTTP"]),
+    ("listen: [ 127.0.0.1:5000, 192.0.2.1:80 ], admin: 0.0.0.0:5001", ["/server/listen/1: 192.0.2.1:80 speaks plain HTTP", "/server/admin: 0.0.0.0:5001 takes credentials over plain HTTP"]),
+    ("listen: 127.0.0.1:5000, scopes: ignore", []), ("listen: 'localhost:5000', admin: '127.0.0.1:5001'", []),
+])
+def test_check_warns_of_what_is_rarely_meant(tmp_path, server, warned):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"server: {{ {server} }}\nplugins:\n  - id: database\n    config: {{ url: 'sqlite:///{tmp_path}/t.db' }}\n  - id: auth\n")
+    run = subprocess.run([str(BULKHEAD), "check", str(path)], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.count("warning: ") == len(warned) and all(word in run.stdout for word in warned), run.stdout
+    assert "keys.pepper is empty" in run.stderr, "plugins warn in the log"
+    found = subprocess.run([str(BULKHEAD), "check", "--json", str(path)], capture_output=True, text=True)
+    assert len(json.loads(found.stdout)["warnings"]) == len(warned)

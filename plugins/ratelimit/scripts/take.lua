@@ -8,7 +8,7 @@ for i, key in ipairs(KEYS) do
   local interval, burst = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   local tolerance = interval * (burst - 1)
   local tat = math.min(tonumber(redis.call('GET', key) or 0), now + tolerance + interval)
-  local from = tat < now - interval / 8 and now or tat
+  local from = tat < now - interval / 2 and now or tat
   local allowed = from - tolerance <= now
   if allowed then tats[i] = from + interval else all = false end
   local ahead = math.max(0, (allowed and tats[i] or tat) - now)
