@@ -1,6 +1,7 @@
 // Who calls, as other plugins find it in the attributes identity.*.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,5 +23,11 @@ using IdentityPtr = std::shared_ptr<const Identity>;
 // What became of a request's credentials.
 enum class Verdict : uint8_t { kGood, kMalformed, kUnknown, kExpired, kRevoked, kInvalid, kUnavailable, kLimited };
 inline constexpr size_t kVerdicts = 8;
+
+// Unix time, as tokens and keys have it.
+inline int64_t wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 }  // namespace auth
