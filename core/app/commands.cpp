@@ -6,7 +6,6 @@
 #include "bulkhead/extensions/command.h"
 #include "bulkhead/nearest.hpp"
 #include "core/app/host.hpp"
-#include "core/app/warnings.hpp"
 #include "core/exchange/text.hpp"
 #include "core/plugins/library.hpp"
 #include "core/version.hpp"
@@ -67,7 +66,7 @@ int check(const std::string& config, bool json) {
   Host host(config);
   if (!host.errors().empty() || !host.create_plugins()) return refused(host, json);
   const size_t routes = host.manager().table()->routes.size();
-  const std::vector<std::string> warnings = unsafe_settings(host.config());
+  const std::vector<std::string> warnings = host.warnings();
   if (json) {
     std::cout << Json{{"ok", true},
                       {"warnings", warnings},

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "bulkhead/extensions/reopen.h"
+#include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/telemetry/frame.hpp"
 #include "core/telemetry/trace_ids.hpp"
@@ -38,7 +39,8 @@ Host::Host(const std::string& config_file) : document_(config_file), secrets_(do
   timers_ = std::make_unique<runtime::Timers>();
   environment_ = std::make_unique<plugins::Environment>(
       plugins::Environment{*log_, metrics_, tracing_, *executor_, *timers_, services_, nullptr});
-  manager_ = std::make_unique<plugins::Manager>(*environment_);
+  manager_ = std::make_unique<plugins::Manager>(
+      *environment_, [this](std::string text) { return document_.without_secrets(std::move(text)); });
 }
 
 // What runs may still reach what is below it: stop from the outside in.
@@ -79,6 +81,12 @@ void Host::reload_certificates(bool all) {
       log_->write(Level::kInfo, "certificate loaded",
                   {{"listen", endpoint.entry->address}, {"file", endpoint.tls->settings().certificate}});
   }
+}
+
+std::vector<std::string> Host::warnings() const {
+  std::vector<std::string> warnings = unsafe_settings(config_);
+  for (std::string& each : warnings) each = document_.without_secrets(std::move(each));
+  return warnings;
 }
 
 bool Host::create_plugins() { return fail(manager_->create(config_)) && fail(manager_->build()); }

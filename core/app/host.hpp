@@ -31,6 +31,8 @@ class Host {
 
   const std::vector<std::string>& errors() const { return errors_; }
   const config::Config& config() const { return config_; }
+  // What the configuration allows that is rarely meant; no secret stands in it.
+  std::vector<std::string> warnings() const;
   plugins::Manager& manager() { return *manager_; }
 
   // Each false with errors() where it fails, with nothing left half-started.

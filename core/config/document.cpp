@@ -256,10 +256,19 @@ std::string Document::describe(const Issue& issue) const {
   }
   text += ": ";
   if (!issue.pointer.empty()) text += issue.pointer + ": ";
-  text += issue.message;
-  for (const std::string& secret : secrets_)
+  return without_secrets(text + issue.message);
+}
+
+std::string Document::without_secrets(std::string text) const {
+  const auto hide = [&text](const std::string& secret) {
     for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += kHidden.size())
       text.replace(at, secret.size(), kHidden);
+  };
+  for (const std::string& secret : secrets_) {
+    hide(secret);
+    const std::string dumped = Json(secret).dump(), quoted = dumped.substr(1, dumped.size() - 2);
+    if (quoted != secret) hide(quoted);
+  }
   return text;
 }
 

@@ -40,6 +40,8 @@ class Document {
   // "configs/x.yaml:12:3: /plugins/0/id: message"; the nearest enclosing value where the pointer itself is absent.
   // No secret stands in it, whoever wrote the message.
   std::string describe(const Issue& issue) const;
+  // The text without secrets, as they are or as JSON writes them.
+  std::string without_secrets(std::string text) const;
 
  private:
   friend class Reader;

@@ -113,7 +113,7 @@ std::vector<Issue> read_config(Document& document, Config* config) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (level == "warning") level = "warn";
   if (!telemetry::parse_level(level, &config->log.level))
-    issues.push_back({"/log/level", "'" + level + "' is not trace, debug, info, warn or error"});
+    issues.push_back({"/log/level", "'" + values.text("/log/level") + "' is not trace, debug, info, warn or error"});
   config->log.json = values.text("/log/format") == "json";
   config->log.file = values.text("/log/file");
   config->log.service = values.text("/service");

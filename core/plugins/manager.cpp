@@ -34,7 +34,7 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
 
   auto fail = [&](const config::PluginEntry& entry, const config::Issue& issue) {
     if (entry.optional)
-      environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message,
+      environment_.log.write(telemetry::Level::kError, redact_("optional plugin left out: " + issue.message),
                              {{"plugin", entry.id}});
     else
       issues.push_back(issue);
@@ -114,6 +114,7 @@ std::vector<config::Issue> Manager::configure(const config::Config& config) {
     } else {
       issues.push_back(issue_of(*plugin, (status == BH_E_RESTART ? "the change takes a restart: " : "") + wrong));
     }
+    config::wipe(&values);
   }
   return issues;
 }
@@ -209,7 +210,7 @@ std::vector<config::Issue> Manager::start() {
       issues.push_back(issue);
       break;
     }
-    environment_.log.write(telemetry::Level::kError, "optional plugin left out: " + issue.message,
+    environment_.log.write(telemetry::Level::kError, redact_("optional plugin left out: " + issue.message),
                            {{"plugin", plugin->id()}});
     plugin->retire();
     dropped.push_back(plugin.get());

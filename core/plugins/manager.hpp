@@ -19,7 +19,12 @@ namespace bulkhead::plugins {
 
 class Manager {
  public:
-  explicit Manager(Environment& environment) : environment_(environment) { environment_.manager = this; }
+  // What is logged of a configuration goes through this first: it may quote a secret.
+  using Redact = std::function<std::string(std::string)>;
+
+  Manager(Environment& environment, Redact redact) : environment_(environment), redact_(std::move(redact)) {
+    environment_.manager = this;
+  }
   ~Manager() { retire(); }
 
   // Loads, checks and creates every enabled plugin, in start order. On failure everything created
@@ -46,6 +51,7 @@ class Manager {
   config::Issue issue_of(const Instance& plugin, const std::string& message) const;
 
   Environment& environment_;
+  const Redact redact_;
   std::vector<std::unique_ptr<Instance>> instances_;
   std::map<std::string, size_t> configs_;  // by id: marks of what each was given last, with defaults
   mutable std::mutex mutex_;

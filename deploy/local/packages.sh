@@ -23,6 +23,15 @@ install_packages() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# What tests/node/package.json names, from npm. Twice: a registry that hiccups is no finding. The package manager writes this file last.
+install_npm_packages() {
+  if [ ! tests/node/node_modules/.package-lock.json -nt tests/node/package-lock.json ]; then
+    echo "Installing from npm: what tests/node/package.json names"
+    local npm=(npm --prefix tests/node ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error)
+    "${npm[@]}" >/dev/null || "${npm[@]}" >/dev/null || return 1
+  fi
+}
+
 # build PRESET [cmake options]: configures where needed and builds.
 build() {
   local preset=$1

@@ -96,6 +96,7 @@ class Auth : public bulkhead::Plugin {
 
  private:
   void tell_health() {
+    const std::lock_guard lock(health_);  // the last to look is the last to speak
     switch (state_.load()) {
       case BH_STARTING:
         return host().health(BH_STARTING, "waiting for the database");
@@ -139,11 +140,12 @@ class Auth : public bulkhead::Plugin {
   }
   static constexpr bh_commands kCommands{sizeof(bh_commands), std::size(kCommandList), kCommandList, &run};
 
-  const Json config_;  // without secrets
-  const Settings settings_;
-  Authenticator authenticator_;
+  std::mutex health_;
   std::atomic<int32_t> state_{BH_STARTING};  // of the table of keys
   std::string why_;                          // of BH_FAILED, written before it
+  const Json config_;                        // without secrets
+  const Settings settings_;
+  Authenticator authenticator_;
   std::promise<SqlResult> migrated_;
   std::unique_ptr<KeyStore> store_;  // its callbacks reach what stands above
   std::unique_ptr<KeyAdmin> admin_;

@@ -63,6 +63,7 @@ class Authenticator {
   void fetched(const Issuer& issuer, const std::string& error);
   static void rehash(const KeyStore& store, const KeyRecord& record, const Digest256& digest);
   void poll();
+  void heard(bool good, const std::string& error);
   void note_used();
 
   const bulkhead::Host host_;
@@ -70,10 +71,10 @@ class Authenticator {
   Attempts attempts_;
   KeyRing ring_;
   DigestCache<Verified> tokens_;
-  std::vector<std::unique_ptr<Issuer>> issuers_;
   const std::function<void()> changed_;
   std::atomic<KeyStore*> store_{nullptr};
   std::atomic<bool> polling_{false}, unheard_{false};
+  std::atomic<int64_t> ahead_ms_{0};        // of this host's clock, the database's
   std::atomic<int64_t> heard_until_ms_{0};  // the database's time of the last poll
   uint64_t poll_timer_ = 0, used_timer_ = 0;
   uint32_t attempts_metric_ = 0;
@@ -83,6 +84,7 @@ class Authenticator {
   std::unordered_map<std::string, std::string> public_scopes_;  // "GET /people" -> "people:read"
   std::mutex fetch_mutex_;
   std::unordered_map<std::string, std::string> fetch_errors_;
+  std::vector<std::unique_ptr<Issuer>> issuers_;  // their threads reach what stands above
 };
 
 }  // namespace auth

@@ -72,27 +72,32 @@ void Authenticator::poll() {
   KeyStore* store = store_.load();
   if (store == nullptr || polling_.exchange(true)) return;
   const int64_t since = std::max<int64_t>(0, heard_until_ms_.load() - KeyRing::kOverlap.count());
+  const int64_t asked = wall_ms();
   try {
     // The first one only learns the time.
     store->changes(heard_until_ms_.load() == 0 ? INT64_MAX : since,
-                   [this](const SqlResult& result, int64_t now_ms, const std::vector<KeyRecord>& changed) {
+                   [this, asked](const SqlResult& result, int64_t now_ms, const std::vector<KeyRecord>& changed) {
                      if (result.ok()) {
                        ring_.changed(changed);
                        heard_until_ms_ = now_ms;
+                       ahead_ms_ = now_ms - (asked + wall_ms()) / 2;
                      }
-                     if (unheard_.exchange(!result.ok()) == result.ok()) {
-                       if (result.ok())
-                         host_.info("changes of API keys are heard of again");
-                       else
-                         host_.warn("changes of API keys are not heard of",
-                                    {{"error", result.message},
-                                     {"remembered_keys_end_after_s", std::to_string(settings_.stale.count() / 1000)}});
-                     }
+                     heard(result.ok(), result.message);
                      polling_ = false;
                    });
-  } catch (const bulkhead::Failure&) {
+  } catch (const bulkhead::Failure& refused) {
+    heard(false, refused.message);
     polling_ = false;
   }
+}
+
+void Authenticator::heard(bool good, const std::string& error) {
+  if (unheard_.exchange(!good) == !good) return;
+  if (good)
+    host_.info("changes of API keys are heard of again");
+  else
+    host_.warn("changes of API keys are not heard of",
+               {{"error", error}, {"remembered_keys_end_after_s", std::to_string(settings_.stale.count() / 1000)}});
 }
 
 void Authenticator::note_used() {

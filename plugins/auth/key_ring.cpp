@@ -57,11 +57,13 @@ void KeyRing::drop(const std::string& id) {
 std::vector<std::string> KeyRing::take_used(size_t most) {
   std::vector<std::string> used;
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, known] : by_id_) {
-    if (used.size() == most) break;
-    const EntryPtr entry = known.lock();
-    if (entry && entry->used.exchange(false, std::memory_order_relaxed)) used.push_back(id);
-  }
+  // Round the table, so that all have their turn.
+  const size_t buckets = by_id_.bucket_count();
+  for (size_t i = 0; i < buckets && used.size() < most; ++i, next_bucket_ = (next_bucket_ + 1) % buckets)
+    for (auto each = by_id_.cbegin(next_bucket_ % buckets); each != by_id_.cend(next_bucket_ % buckets); ++each) {
+      const EntryPtr entry = each->second.lock();
+      if (entry && entry->used.exchange(false, std::memory_order_relaxed)) used.push_back(each->first);
+    }
   return used;
 }
 

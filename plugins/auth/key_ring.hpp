@@ -33,7 +33,7 @@ class KeyRing {
   // What has changed in the database, as of now.
   void changed(const std::vector<KeyRecord>& records);
   void drop(const std::string& id);
-  // Of those that were used since the last call, at most so many.
+  // Of those that were used since the last call, at most so many or a few more.
   std::vector<std::string> take_used(size_t most);
 
   // How much of the past a poll must cover again, so that no change is missed between a query and its answer.
@@ -50,6 +50,7 @@ class KeyRing {
   std::atomic<Clock::rep> heard_{0};
   std::mutex mutex_;  // what follows
   std::unordered_map<std::string, std::weak_ptr<Entry>> by_id_;
+  size_t next_bucket_ = 0;  // where take_used() goes on
 };
 
 IdentityPtr identity_of(const KeyRecord& record);

@@ -57,9 +57,14 @@ IssuerSettings issuer_of(const Json& entry, const std::string& pointer) {
 
 void Peppers::set(List list) {
   const std::lock_guard lock(mutex_);
-  if (list.front() != list_->front()) since_ = Clock::now();
-  for (const std::string& before : *list_)
-    if (std::find(list.begin(), list.end(), before) == list.end()) list.push_back(before);
+  const auto now = Clock::now();
+  if (list.front() != list_->front()) {
+    if (now - since_ >= patience_) before_ = list_->front();
+    // Back to what every host has: there is nothing to wait for.
+    since_ = list.front() == before_ ? now - patience_ : now;
+  }
+  for (const std::string& older : *list_)
+    if (std::find(list.begin(), list.end(), older) == list.end()) list.push_back(older);
   list_ = std::make_shared<const List>(std::move(list));
 }
 
@@ -69,9 +74,8 @@ bool Peppers::settled() const {
 }
 
 std::string Peppers::writing() const {
-  const bool first = settled();
-  const auto list = get();
-  return first || list->size() == 1 ? list->front() : (*list)[1];
+  const std::lock_guard lock(mutex_);
+  return Clock::now() - since_ >= patience_ ? list_->front() : before_;
 }
 
 Peppers::List peppers_of(const Json& config) {

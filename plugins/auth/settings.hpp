@@ -27,7 +27,9 @@ class Peppers {
   using List = std::vector<std::string>;
 
   Peppers(List list, std::chrono::milliseconds patience)
-      : patience_(patience), list_(std::make_shared<const List>(std::move(list))) {}
+      : patience_(patience),
+        list_(std::make_shared<const List>(std::move(list))),
+        before_(list_->size() > 1 ? (*list_)[1] : list_->front()) {}
   std::shared_ptr<const List> get() const {
     const std::lock_guard lock(mutex_);
     return list_;
@@ -45,6 +47,7 @@ class Peppers {
   const std::chrono::milliseconds patience_;
   mutable std::mutex mutex_;  // what follows
   std::shared_ptr<const List> list_;
+  std::string before_;  // what every host has, until the first of the list has settled
   Clock::time_point since_ = Clock::now();
 };
 

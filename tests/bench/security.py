@@ -51,7 +51,7 @@ def cost(options, folder):
     hosts = {"off": start(server, "bench", folder), "key": enforced, "token": enforced, "limits": start(server, "bench", folder, extra=GENEROUS)}
     fill(server, "bench", ROWS)
     files = scripts(folder, hosts["off"], ROWS)
-    credentials = {"key": make_key(enforced), "token": provider.token("people:read")}
+    key = make_key(enforced)
     hello = folder / "hello.lua"
     hello.write_text('function request() return wrk.format("GET", "/hello/x") end\n')
     light = {"off": Host(contract_config("cpp_hello"), folder), "limits": Host(contract_config("cpp_hello", extra=GENEROUS), folder)}
@@ -59,6 +59,7 @@ def cost(options, folder):
     postmaster = int((server.data / "postmaster.pid").read_text().splitlines()[0])
     results = Results()
     for _ in range(options.rounds):
+        credentials = {"key": key, "token": provider.token("people:read")}  # a token lives ten minutes
         for case, group, script in (("GET /people/{uuid}, PostgreSQL", hosts, files["lookup.lua"]), ("GET /hello/x, nothing else to do", light, hello)):
             for kind, host in group.items():
                 load = with_header(script, folder, kind, credentials[kind]) if kind in credentials else script

@@ -154,15 +154,19 @@ def test_redis_goes_and_comes_back(hosts):
         assert statuses == [200, 200, 429, 429, 429, 429], "its own count, for now"
         assert time.monotonic() - begin < 20, "who waited once does not wait again"
         wait_until(lambda: "limits are this host's own" in host.log(), what="a word of it")
+        told = lambda: host.log().count("limits are shared through Redis")
+        before = told()
         server.go_on()
-        wait_until(lambda: ask(host, "192.0.2.9", "/nothing").status and host.log().count("limits are shared through Redis") == 2, what="recovery")
+        wait_until(lambda: ask(host, "192.0.2.9", "/nothing").status and told() > before, what="recovery")
         assert ask(host).status == 429, "what Redis knows counts again"
         server.kill()
         assert ask(host, "192.0.2.50").status == 200
+        before = told()
         server.start()
-        wait_until(lambda: ask(host, "192.0.2.51", "/nothing").status and host.log().count("limits are shared through Redis") == 3, what="recovery")
+        wait_until(lambda: ask(host, "192.0.2.51", "/nothing").status and told() > before, what="recovery")
+        before = told()
         server.command("SCRIPT", "FLUSH")
-        wait_until(lambda: ask(host, "192.0.2.52", "/nothing").status in (404, 429) and host.log().count("limits are shared through Redis") >= 4, what="the script again")
+        wait_until(lambda: ask(host, "192.0.2.52", "/nothing").status in (404, 429) and told() > before, what="the script again")
     finally:
         server.close()
 
