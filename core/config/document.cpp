@@ -89,7 +89,7 @@ std::string Document::interpolate(const std::string& text, std::string* out) {
       const std::string path = text.substr(i + 7, close - i - 7);
       std::string secret;
       secret_files_.insert(path);
-      if (const std::string wrong = read_secret(path, &secret); !wrong.empty()) return wrong;
+      if (std::string wrong = read_secret(path, &secret); !wrong.empty()) return wrong;
       *out += secret;
       secrets_.push_back(std::move(secret));
       i = close + 1;

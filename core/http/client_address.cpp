@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "bulkhead/fields.hpp"
 #include "core/exchange/text.hpp"

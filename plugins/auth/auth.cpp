@@ -22,7 +22,6 @@ namespace auth {
 using bulkhead::Exchange;
 using bulkhead::Failure;
 using bulkhead::Json;
-using bulkhead::Problem;
 using bulkhead::Request;
 using bulkhead::SqlResult;
 
@@ -52,11 +51,12 @@ class Auth : public bulkhead::Plugin {
     if (!settings_.keys) return;
     const Json operations = Json::parse(auth_embedded::operations_json);
     const auto operation = [&](const char* name) { return operations.at(name).dump(); };
-    get("/auth/keys", &Auth::list, operation("list"), {.scope = kScope});
-    post("/auth/keys", &Auth::create, operation("create"), {.scope = kScope, .max_body = 16 * 1024});
-    get("/auth/keys/{id}", &Auth::show, operation("show"), {.scope = kScope});
-    del("/auth/keys/{id}", &Auth::revoke, operation("revoke"), {.scope = kScope});
-    post("/auth/keys/{id}/rotate", &Auth::rotate, operation("rotate"), {.scope = kScope, .max_body = 16 * 1024});
+    get("/auth/keys", &Auth::admin<&KeyAdmin::list>, operation("list"), {.scope = kScope});
+    post("/auth/keys", &Auth::admin<&KeyAdmin::create>, operation("create"), {.scope = kScope, .max_body = 16 * 1024});
+    get("/auth/keys/{id}", &Auth::admin<&KeyAdmin::show>, operation("show"), {.scope = kScope});
+    del("/auth/keys/{id}", &Auth::admin<&KeyAdmin::revoke>, operation("revoke"), {.scope = kScope});
+    post("/auth/keys/{id}/rotate", &Auth::admin<&KeyAdmin::rotate>, operation("rotate"),
+         {.scope = kScope, .max_body = 16 * 1024});
     if (settings_.peppers->get()->front().empty())
       host().warn(
           "keys.pepper is empty: who steals the table of keys can test guesses against it; set it from a secret");
@@ -108,11 +108,11 @@ class Auth : public bulkhead::Plugin {
     }
   }
 
-  void create(const Request& request, Exchange ex) { admin_->create(request, std::move(ex)); }
-  void list(const Request& request, Exchange ex) { admin_->list(request, std::move(ex)); }
-  void show(const Request& request, Exchange ex) { admin_->show(request, std::move(ex)); }
-  void rotate(const Request& request, Exchange ex) { admin_->rotate(request, std::move(ex)); }
-  void revoke(const Request& request, Exchange ex) { admin_->revoke(request, std::move(ex)); }
+  template <void (KeyAdmin::*Method)(const Request&, const Exchange&) const>
+  void admin(const Request& request, Exchange ex) {
+    const Exchange held = std::move(ex);
+    (*admin_.*Method)(request, held);
+  }
 
   static int32_t run(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void* out, bh_str text),
                      void* out, bh_error* err) {

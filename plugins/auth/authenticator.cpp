@@ -12,7 +12,6 @@ using bulkhead::Exchange;
 using bulkhead::Problem;
 using bulkhead::Request;
 using bulkhead::Response;
-using bulkhead::SqlResult;
 using bulkhead::to_view;
 
 namespace {

@@ -25,7 +25,7 @@ std::string jwks_url_of(const IssuerSettings& settings, const std::atomic<bool>&
   if (text("issuer") != settings.rules.issuer)
     throw std::runtime_error(where + ": says it is '" + text("issuer") +
                              "'; configure the issuer as it is written there");
-  const std::string url = text("jwks_uri");
+  std::string url = text("jwks_uri");
   if (const std::string wrong = check_url(url); !wrong.empty())
     throw std::runtime_error(where + ": jwks_uri: " + wrong);
   // A document is no reason to call whatever address it names.

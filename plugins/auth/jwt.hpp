@@ -16,7 +16,7 @@ namespace auth {
 inline constexpr size_t kMaxToken = 16 * 1024;
 
 // A token as it was sent. Nothing of it is true before its signature is verified.
-struct Token {
+struct Token {  // NOLINT(bugprone-exception-escape): moving Json is said not to throw, and allocates nothing
   Algorithm algorithm = Algorithm::kRs256;
   std::string kid;  // "" = none
   bool has_kid = false;

@@ -56,7 +56,7 @@ void fail(const Exchange& ex, const SqlResult& result) {
 Problem no_key(std::string_view id) { return {404, "There is no key " + std::string(id) + "."}; }
 
 std::string id_of(const Request& request) {
-  const std::string id(request.param("id"));
+  std::string id(request.param("id"));
   if (id.size() != 16 || id.find_first_not_of("0123456789abcdef") != std::string::npos)
     throw Problem(400, "'" + id + "' is not the id of a key: that is what stands after bhk_, 16 digits.");
   return id;
@@ -92,7 +92,7 @@ KeyWish wish_of(const Json& body) {
   const auto text = [&](const char* name, bool required, size_t most) -> std::string {
     if (!body.contains(name) && !required) return {};
     const bool good = body.contains(name) && body.at(name).is_string();
-    const std::string value = good ? body.at(name).get<std::string>() : std::string();
+    std::string value = good ? body.at(name).get<std::string>() : std::string();
     if (!good || value.size() > most || (required && value.empty()) || value.find('\0') != std::string::npos)
       errors.push_back({std::string("/") + name, "must be a text of 1 to " + std::to_string(most) + " bytes"});
     return value;
@@ -142,7 +142,7 @@ void KeyAdmin::check_lifetime(int64_t lifetime_ms) const {
                   {{"/expiresIn", "must be at most " + std::to_string(settings_.max_lifetime_ms / 86'400'000) + "d"}});
 }
 
-void KeyAdmin::create(const Request& request, Exchange ex) const {
+void KeyAdmin::create(const Request& request, const Exchange& ex) const {
   KeyWish wish = wish_of(body_of(request));
   check_lifetime(wish.lifetime_ms);
   require_own(request, wish.scopes);
@@ -168,7 +168,7 @@ void KeyAdmin::create(const Request& request, Exchange ex) const {
   });
 }
 
-void KeyAdmin::list(const Request& request, Exchange ex) const {
+void KeyAdmin::list(const Request& request, const Exchange& ex) const {
   store_.list(ex.handle(), [ex, request](const SqlResult& result, const std::vector<KeyRecord>& keys) {
     if (!result.ok()) return fail(ex, result);
     Json list = Json::array();
@@ -194,11 +194,11 @@ void KeyAdmin::with_key(const Request& request, const Exchange& ex, std::functio
               });
 }
 
-void KeyAdmin::show(const Request& request, Exchange ex) const {
+void KeyAdmin::show(const Request& request, const Exchange& ex) const {
   with_key(request, ex, [ex](const KeyRecord& key) { ex.reply(shown(200, json_of(key))); });
 }
 
-void KeyAdmin::rotate(const Request& request, Exchange ex) const {
+void KeyAdmin::rotate(const Request& request, const Exchange& ex) const {
   const Json body = body_of(request);
   std::vector<FieldError> errors;
   refuse_unknown(body, {"grace"}, &errors);
@@ -228,7 +228,7 @@ void KeyAdmin::rotate(const Request& request, Exchange ex) const {
   });
 }
 
-void KeyAdmin::revoke(const Request& request, Exchange ex) const {
+void KeyAdmin::revoke(const Request& request, const Exchange& ex) const {
   with_key(request, ex, [this, ex](const KeyRecord& key) {
     store_.revoke(key.id, ex.handle(),
                   [this, id = key.id, ex](const SqlResult& result, const std::optional<KeyRecord>& /*revoked*/) {

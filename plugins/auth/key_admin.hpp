@@ -25,11 +25,11 @@ class KeyAdmin {
       : store_(store), settings_(settings), forget_(std::move(forget)) {}
 
   // Routes. Answers come when the database has answered.
-  void create(const bulkhead::Request& request, bulkhead::Exchange ex) const;
-  void list(const bulkhead::Request& request, bulkhead::Exchange ex) const;
-  void show(const bulkhead::Request& request, bulkhead::Exchange ex) const;
-  void rotate(const bulkhead::Request& request, bulkhead::Exchange ex) const;
-  void revoke(const bulkhead::Request& request, bulkhead::Exchange ex) const;
+  void create(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
+  void list(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
+  void show(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
+  void rotate(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
+  void revoke(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
 
  private:
   // Finds the key of the route, which must be the caller's to see.

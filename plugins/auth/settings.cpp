@@ -35,7 +35,7 @@ IssuerSettings issuer_of(const Json& entry, const std::string& pointer) {
   issuer.rules.tenant_claim = entry.at("tenant_claim");
   issuer.rules.scope_claims = entry.at("scope_claims").get<std::vector<std::string>>();
   for (const auto& [value, list] : entry.at("scopes").items()) {
-    scopes_at(list, pointer + "/scopes/" + value);
+    scopes_at(list, std::string(pointer).append("/scopes/").append(value));
     issuer.rules.scopes[value] = list.get<std::vector<std::string>>();
   }
   for (const Json& name : entry.at("algorithms")) {

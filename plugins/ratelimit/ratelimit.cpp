@@ -103,6 +103,7 @@ class RateLimit : public bulkhead::Plugin {
     if (judged.empty()) return BH_NEXT;
     if (!shared_) return settle(request, by_ourselves(request, std::move(judged)), kNsPerSecond);
     std::vector<Shared::Item> items;
+    items.reserve(judged.size());
     for (const Judged& each : judged)
       items.push_back({prefix_ + key_of(*each.limit, request), each.limit->interval_us(), each.limit->burst});
     const Exchange held(host().raw(), request.handle());
@@ -127,6 +128,7 @@ class RateLimit : public bulkhead::Plugin {
   std::vector<Judged> by_ourselves(const Request& request, std::vector<Judged> judged) {
     const auto now = static_cast<int64_t>(host().now_ns());
     std::vector<std::string> keys;
+    keys.reserve(judged.size());
     for (const Judged& each : judged) keys.push_back(key_of(*each.limit, request));
     const bool several = judged.size() > 1;
     bool all = true;

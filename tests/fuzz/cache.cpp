@@ -1,9 +1,9 @@
 // What Redis says: a kept answer that is refused, or one that is written and read again as the same; and a message.
 #include "entry.hpp"
 
+#include "bulkhead/redis_url.hpp"
 #include "fuzz.hpp"
 #include "message.hpp"
-#include "bulkhead/redis_url.hpp"
 
 static constexpr std::string_view kKey = "127.0.0.1\n/tagged/a\n\n\n";
 

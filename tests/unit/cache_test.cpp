@@ -4,9 +4,9 @@
 
 #include "answer.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/redis_url.hpp"
 #include "entry.hpp"
 #include "message.hpp"
-#include "bulkhead/redis_url.hpp"
 #include "store.hpp"
 #include "tag_clock.hpp"
 
