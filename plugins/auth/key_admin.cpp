@@ -10,6 +10,7 @@
 namespace auth {
 
 using bulkhead::Exchange;
+using bulkhead::fail;
 using bulkhead::FieldError;
 using bulkhead::Json;
 using bulkhead::Problem;
@@ -44,13 +45,6 @@ Response shown_once(int status, const KeyRecord& record, std::string key) {
   body["key"] = key;
   OPENSSL_cleanse(key.data(), key.size());
   return shown(status, body).header("location", "/auth/keys/" + record.id);
-}
-
-void fail(const Exchange& ex, const SqlResult& result) {
-  if (result.status == BH_E_INTERNAL)
-    ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
-  else
-    ex.fail(result.status, "The table of keys is not available. Try again in a moment.");
 }
 
 Problem no_key(std::string_view id) { return {404, "There is no key " + std::string(id) + "."}; }

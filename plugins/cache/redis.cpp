@@ -1,7 +1,6 @@
 #include "redis.hpp"
 
 #include <fcntl.h>
-#include <hiredis/hiredis.h>
 #include <hiredis/sds.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,44 +16,19 @@
 
 namespace cache {
 
+using bulkhead::redis::append;
+using bulkhead::redis::ask;
+using bulkhead::redis::Context;
+using bulkhead::redis::refusal;
+using bulkhead::redis::Reply;
+using bulkhead::redis::text;
+
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kPing = 500 * kMs, kSilence = 2000 * kMs;
 constexpr size_t kMostQueued = 8 * 1024 * 1024;  // bytes of answers on their way; more are not stored
 constexpr uint32_t kConnectMs = 1000, kFirstPauseMs = 50, kLastPauseMs = 1000, kFlushMs = 1000;
-
-using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
-
-timeval milliseconds(uint32_t ms) { return {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}; }
-
-std::string_view text(const redisReply* reply) {
-  if (reply == nullptr ||
-      (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
-    return {};
-  return {reply->str, static_cast<size_t>(reply->len)};
-}
-
-int append(redisContext* context, const std::vector<std::string>& words) {
-  std::vector<const char*> starts;
-  std::vector<size_t> sizes;
-  for (const std::string& word : words) {
-    starts.push_back(word.data());
-    sizes.push_back(word.size());
-  }
-  return redisAppendCommandArgv(context, static_cast<int>(words.size()), starts.data(), sizes.data());
-}
-
-Reply ask(redisContext* context, const std::vector<std::string>& words) {
-  void* reply = nullptr;
-  if (append(context, words) != REDIS_OK || redisGetReply(context, &reply) != REDIS_OK) reply = nullptr;
-  return {static_cast<redisReply*>(reply), freeReplyObject};
-}
-
-std::string refusal(redisContext* context, const Reply& reply) {
-  if (!reply) return context->errstr;
-  return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
-}
 
 // The answer to a get, if it is one.
 Shared shared_of(const redisReply* reply) {
@@ -70,8 +44,6 @@ Shared shared_of(const redisReply* reply) {
 }
 
 }  // namespace
-
-void Redis::Close::operator()(redisContext* context) const { redisFree(context); }
 
 Redis::Redis(const bulkhead::Host& host, RedisSettings settings, Listener listener)
     : host_(host),
@@ -167,26 +139,6 @@ void Redis::run() {
   }
 }
 
-Redis::Context Redis::open(std::string* wrong) const {
-  Context context(redisConnectWithTimeout(settings_.url.host.c_str(), settings_.url.port, milliseconds(kConnectMs)));
-  if (!context || context->err != 0) {
-    *wrong = context ? context->errstr : "out of memory";
-    return nullptr;
-  }
-  redisSetTimeout(context.get(), milliseconds(kConnectMs));
-  const bulkhead::RedisUrl& url = settings_.url;
-  if (!url.password.empty()) {
-    std::vector<std::string> words = {"AUTH"};
-    if (!url.user.empty()) words.push_back(url.user);
-    words.push_back(url.password);
-    if (*wrong = refusal(context.get(), ask(context.get(), words)); !wrong->empty()) return nullptr;
-  }
-  if (url.database != 0)
-    if (*wrong = refusal(context.get(), ask(context.get(), {"SELECT", std::to_string(url.database)})); !wrong->empty())
-      return nullptr;
-  return context;
-}
-
 // Says whether changes were missed, on either side.
 std::string Redis::hello(redisContext* commands) {
   const Reply info = ask(commands, {"INFO", "server"});
@@ -218,8 +170,8 @@ std::string Redis::hello(redisContext* commands) {
 
 std::string Redis::connect() {
   std::string wrong;
-  Context commands = open(&wrong);
-  Context messages = commands ? open(&wrong) : nullptr;
+  Context commands = bulkhead::redis::open(settings_.url, kConnectMs, &wrong);
+  Context messages = commands ? bulkhead::redis::open(settings_.url, kConnectMs, &wrong) : nullptr;
   if (!messages) return wrong;
   const Reply subscribed = ask(messages.get(), {"SUBSCRIBE", channel_});
   if (wrong = refusal(messages.get(), subscribed); !wrong.empty()) return wrong;
@@ -250,7 +202,7 @@ void Redis::serve() {
     const uint64_t now = host_.now_ns();
     if (stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by)) return;
     if (now - pinged_ns_ >= kPing && stop_by == 0) {
-      if (append(messages_.get(), {"PING"}) != REDIS_OK) return;
+      if (!append(messages_.get(), {"PING"})) return;
       queue.push_back({Kind::kBeat, {"EVALSHA", script_, "1", clock_key_, "beat", std::to_string(now)}});
       pinged_ns_ = now;
     }
@@ -282,12 +234,12 @@ bool Redis::send(std::vector<Command> commands) {
   const uint64_t now = host_.now_ns();
   size_t stored_bytes = 0;
   for (Command& command : commands) {
-    const int appended = append(commands_.get(), command.words);
+    const bool appended = append(commands_.get(), command.words);
     if (command.kind == Kind::kSet) stored_bytes += command.words.back().size();
     command.sent_ns = now;
     command.words.clear();
     sent_.push_back(std::move(command));
-    if (appended != REDIS_OK) {
+    if (!appended) {
       why_ = commands_->errstr;
       return false;
     }
@@ -330,7 +282,7 @@ bool Redis::receive() {
       return false;
     }
     if (raw == nullptr) return true;
-    const Reply reply(static_cast<redisReply*>(raw), freeReplyObject);
+    const Reply reply(static_cast<redisReply*>(raw));
     if (sent_.empty()) {
       why_ = "it answers what was not asked";
       return false;
@@ -361,7 +313,7 @@ bool Redis::receive_told() {
       return false;
     }
     if (raw == nullptr) return true;
-    const Reply reply(static_cast<redisReply*>(raw), freeReplyObject);
+    const Reply reply(static_cast<redisReply*>(raw));
     heard_ns_ = host_.now_ns();
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
       why_ = "it says what is no message: " + std::string(text(reply.get()).substr(0, 100));

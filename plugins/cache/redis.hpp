@@ -17,9 +17,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis_url.hpp"
-
-struct redisContext;
+#include "bulkhead/redis.hpp"
 
 namespace cache {
 
@@ -70,15 +68,9 @@ class Redis {
     Done done = {};  // empty once it was called
     uint64_t sent_ns = 0;
   };
-  struct Close {
-    void operator()(redisContext* context) const;
-  };
-  using Context = std::unique_ptr<redisContext, Close>;
-
   void push(Command command);
   void run();
   std::string connect();  // "" or why not
-  Context open(std::string* wrong) const;
   std::string hello(redisContext* commands);
   void serve();
   bool beat();
@@ -104,7 +96,7 @@ class Redis {
   bool up_ = false, missed_ = false, stopping_ = false;  // missed_: somebody was not told of a change
 
   // Its thread's.
-  Context commands_, messages_;
+  bulkhead::redis::Context commands_, messages_;
   std::deque<Command> sent_;
   uint64_t pinged_ns_ = 0, heard_ns_ = 0;  // heard_ns_: on the connection for messages
   std::string why_, reported_ = "-";

@@ -1,36 +1,21 @@
 #include "coder.hpp"
 
 #include <brotli/encode.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "bulkhead/fields.hpp"
+#include "bulkhead/gzip.hpp"
 
 namespace compression {
 
 namespace {
 
-constexpr int kGzipWindow = 15 + 16, kGzipMemory = 8, kBrotliWindow = 19;
+constexpr int kBrotliWindow = 19;
 
 const uint8_t* bytes(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
 uint8_t* bytes(std::string& text) { return reinterpret_cast<uint8_t*>(text.data()); }
-
-size_t gzip(std::string_view text, int level, std::string* out) {
-  z_stream stream{};
-  if (text.size() > std::numeric_limits<uInt>::max() ||
-      deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, kGzipMemory, Z_DEFAULT_STRATEGY) != Z_OK)
-    return 0;
-  stream.next_in = const_cast<Bytef*>(bytes(text));  // zlib's old signature; it only reads
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = bytes(*out);
-  stream.avail_out = static_cast<uInt>(out->size());
-  const bool whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
-  deflateEnd(&stream);
-  return whole ? stream.total_out : 0;
-}
 
 size_t brotli(std::string_view text, int level, std::string* out) {
   size_t size = out->size();
@@ -75,11 +60,9 @@ std::string_view negotiate(std::string_view accept_encoding, const std::vector<s
 
 std::string encode(std::string_view coding, std::string_view text, const Levels& levels) {
   // No larger than what came in: else it is of no use, and the coder gives up.
+  if (coding == "gzip") return bulkhead::gzip(text, levels.gzip, text.size());
   std::string out(text.size(), '\0');
-  const size_t size = coding == "gzip" ? gzip(text, levels.gzip, &out)
-                      : coding == "br" ? brotli(text, levels.br, &out)
-                                       : zstandard(text, levels.zstd, &out);
-  out.resize(size);
+  out.resize(coding == "br" ? brotli(text, levels.br, &out) : zstandard(text, levels.zstd, &out));
   return out;
 }
 

@@ -23,6 +23,7 @@ namespace people {
 
 using bulkhead::etag_matches;
 using bulkhead::Exchange;
+using bulkhead::fail;
 using bulkhead::Json;
 using bulkhead::Problem;
 using bulkhead::Request;
@@ -37,29 +38,6 @@ constexpr uint64_t kRetryMs = 200, kInDoubtMs = 10'000;
 Problem not_found(std::string_view uuid) { return {404, "There is no passenger " + std::string(uuid) + "."}; }
 Problem precondition_failed() {
   return {412, "The record has changed, or is not in the state the request asks for. Read it again."};
-}
-
-// What a query that failed tells the caller; the reason is in the database plugin's log.
-void fail(const Exchange& ex, const SqlResult& result) {
-  switch (result.status) {
-    case BH_E_UNAVAILABLE:
-      ex.fail(result.status, "The database is not available. Try again in a moment.");
-      break;
-    case BH_E_TIMEOUT:
-      ex.fail(result.status, "The database took too long.");
-      break;
-    case BH_E_CONFLICT:
-      ex.fail(result.status, "The change collides with another one, or breaks a rule of the database.");
-      break;
-    case BH_E_INVALID:
-      ex.fail(result.status, "The database does not take one of the values.");
-      break;
-    case BH_E_FULL:
-      ex.fail(result.status, "The database has no room left. Nothing was written.");
-      break;
-    default:
-      ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
-  }
 }
 
 Response record_response(int status, const Record& record) {

@@ -1,6 +1,5 @@
 #include "shared.hpp"
 
-#include <hiredis/hiredis.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -10,40 +9,13 @@
 
 namespace ratelimit {
 
+namespace redis = bulkhead::redis;
+
 namespace {
 
 constexpr uint32_t kConnectMs = 1'000, kFirstPauseMs = 50, kLastPauseMs = 1'000;
 constexpr size_t kMostQueued = 10'000;
 constexpr size_t kPerItem = 4;
-
-using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
-
-timeval milliseconds(uint32_t ms) { return {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}; }
-
-bool append(redisContext* context, const std::vector<std::string>& words) {
-  std::vector<const char*> starts;
-  std::vector<size_t> sizes;
-  for (const std::string& word : words) {
-    starts.push_back(word.data());
-    sizes.push_back(word.size());
-  }
-  return redisAppendCommandArgv(context, static_cast<int>(words.size()), starts.data(), sizes.data()) == REDIS_OK;
-}
-
-Reply read(redisContext* context) {
-  void* reply = nullptr;
-  if (redisGetReply(context, &reply) != REDIS_OK) reply = nullptr;
-  return {static_cast<redisReply*>(reply), freeReplyObject};
-}
-
-// "" or what is wrong.
-std::string ask(redisContext* context, const std::vector<std::string>& words, std::string* answer = nullptr) {
-  const Reply reply = append(context, words) ? read(context) : Reply(nullptr, freeReplyObject);
-  if (!reply) return context->errstr;
-  if (reply->type == REDIS_REPLY_ERROR) return {reply->str, reply->len};
-  if (answer != nullptr && reply->type == REDIS_REPLY_STRING) answer->assign(reply->str, reply->len);
-  return {};
-}
 
 std::vector<Decision> decisions_of(const redisReply& reply) {
   std::vector<Decision> decisions;
@@ -60,8 +32,6 @@ std::vector<Decision> decisions_of(const redisReply& reply) {
 }
 
 }  // namespace
-
-void Shared::Close::operator()(redisContext* context) const { redisFree(context); }
 
 Shared::Shared(const bulkhead::Host& host, SharedSettings settings) : host_(host), settings_(std::move(settings)) {}
 
@@ -104,23 +74,16 @@ void Shared::take(const std::vector<Item>& items, Done done) {
 // ---------------------------------------------------------------- its thread
 
 std::string Shared::connect() {
-  const bulkhead::RedisUrl& url = settings_.url;
-  context_.reset(redisConnectWithTimeout(url.host.c_str(), url.port, milliseconds(kConnectMs)));
-  if (!context_) return "out of memory";
-  if (context_->err != 0) return context_->errstr;
-  redisSetTimeout(context_.get(), milliseconds(kConnectMs));
-  std::vector<std::string> login = {"AUTH"};
-  if (!url.user.empty()) login.push_back(url.user);
-  login.push_back(url.password);
   std::string why;
-  if (!url.password.empty()) why = ask(context_.get(), login);
-  if (why.empty() && url.database != 0) why = ask(context_.get(), {"SELECT", std::to_string(url.database)});
-  std::string script;
-  if (why.empty())
-    why = ask(context_.get(), {"SCRIPT", "LOAD", std::string(ratelimit_embedded::scripts_take_lua)}, &script);
-  if (why.empty() && script.empty()) why = "it does not speak Redis";
-  if (!why.empty()) return why;
-  redisSetTimeout(context_.get(), milliseconds(settings_.timeout_ms));
+  redis::Context context = redis::open(settings_.url, kConnectMs, &why);
+  if (!context) return why;
+  const redis::Reply loaded =
+      redis::ask(context.get(), {"SCRIPT", "LOAD", std::string(ratelimit_embedded::scripts_take_lua)});
+  if (why = redis::refusal(context.get(), loaded); !why.empty()) return why;
+  std::string script(redis::text(loaded.get()));
+  if (script.empty()) return "it does not speak Redis";
+  context_ = std::move(context);
+  redisSetTimeout(context_.get(), redis::milliseconds(settings_.timeout_ms));
   const std::lock_guard lock(mutex_);
   script_ = std::move(script);
   up_ = true;
@@ -134,7 +97,7 @@ bool Shared::exchange(std::deque<Call>* calls, std::string* why) {
   bool good = true;
   for (const Call& call : *calls) {
     sent.push_back(good && now < call.deadline_ns);
-    if (sent.back()) good = append(context_.get(), call.words);
+    if (sent.back()) good = redis::append(context_.get(), call.words);
   }
   size_t i = 0;
   while (!calls->empty()) {
@@ -143,12 +106,12 @@ bool Shared::exchange(std::deque<Call>* calls, std::string* why) {
     std::vector<Decision> decisions;
     if (good && sent[i++]) {
       const uint64_t left = deadline > host_.now_ns() ? deadline - host_.now_ns() : 0;
-      redisSetTimeout(context_.get(), milliseconds(static_cast<uint32_t>(left / 1'000'000 + 1)));
-      const Reply reply = read(context_.get());
+      redisSetTimeout(context_.get(), redis::milliseconds(static_cast<uint32_t>(left / 1'000'000 + 1)));
+      const redis::Reply reply = redis::read(context_.get());
       good = reply != nullptr;
       if (!good) *why = context_->errstr;
       if (good && reply->type == REDIS_REPLY_ERROR) {  // NOSCRIPT after a flush, LOADING, READONLY: connect anew
-        *why = std::string(reply->str, reply->len);
+        *why = redis::text(reply.get());
         good = false;
       }
       if (good) decisions = decisions_of(*reply);

@@ -15,10 +15,8 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis_url.hpp"
+#include "bulkhead/redis.hpp"
 #include "gcra.hpp"
-
-struct redisContext;
 
 namespace ratelimit {
 
@@ -54,11 +52,6 @@ class Shared {
     Done done;
     uint64_t deadline_ns = 0;
   };
-  struct Close {
-    void operator()(redisContext* context) const;
-  };
-  using Context = std::unique_ptr<redisContext, Close>;
-
   void run();
   std::string connect();
   // False where the connection is of no use any more.
@@ -69,7 +62,7 @@ class Shared {
   const bulkhead::Host host_;
   const SharedSettings settings_;
   std::string script_;  // its SHA-1
-  Context context_;
+  bulkhead::redis::Context context_;
   std::mutex mutex_;  // what follows
   std::condition_variable changed_;
   std::deque<Call> queue_;

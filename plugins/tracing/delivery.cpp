@@ -1,12 +1,12 @@
 #include "delivery.hpp"
 
 #include <curl/curl.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
+#include "bulkhead/gzip.hpp"
 #include "random.hpp"
 
 namespace tracing {
@@ -52,20 +52,6 @@ std::optional<milliseconds> parse_retry_after(std::string_view text, time_t now)
 }
 
 bool is_retryable(long status) { return status == 429 || status == 502 || status == 503 || status == 504; }
-
-std::string gzip(std::string_view text) {
-  z_stream stream{};
-  if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::bad_alloc();
-  std::string out(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));  // zlib's old signature; it only reads
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 Delivery::Delivery(DeliverySettings settings) : settings_(std::move(settings)), curl_(std::make_unique<Curl>()) {
   static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -159,7 +145,7 @@ void Delivery::stop(milliseconds patience) {
 }
 
 Delivered Delivery::deliver(const std::string& body) {
-  const std::string packed = settings_.gzip ? gzip(body) : std::string();
+  const std::string packed = settings_.gzip ? bulkhead::gzip(body, Z_BEST_SPEED) : std::string();
   const Clock::time_point deadline = Clock::now() + milliseconds(settings_.total_timeout_ms);
   Delivered result;
   milliseconds pause_for = kFirstPause;

@@ -72,7 +72,5 @@ class Delivery {
 // Retry-After (RFC 9110 §10.2.3): seconds, or a date that is compared with `now`.
 std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view text, time_t now);
 bool is_retryable(long status);
-// With gzip's header and the fastest level.
-std::string gzip(std::string_view text);
 
 }  // namespace tracing

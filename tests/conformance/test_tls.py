@@ -12,8 +12,8 @@ import time
 import pytest
 
 from support.certificates import Authority
-from support.http import PLUGINS, becomes_quiet, contract_config, cpu_seconds
-from support.servers import BUILD, BULKHEAD, PATIENCE, ROOT, Host, Raw, free_port, wait_until
+from support.http import PLUGINS, becomes_quiet, contract_config, cpu_seconds, refused
+from support.servers import BUILD, PATIENCE, Host, Raw, free_port, wait_until
 
 HELLO = "GET /hello/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MIRROR = "GET /mirror HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -315,19 +315,11 @@ def test_a_subject_cannot_be_sent_as_a_header(server, authority):
 
 # ------------------------------------------------------------ configuration
 
-def refused(tmp_path, config):
-    path = tmp_path / "refused.yaml"
-    path.write_text(config.replace("{port}", str(free_port())).replace("{admin}", str(free_port())))
-    shown = subprocess.run([str(BULKHEAD), "check", str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert shown.returncode == 1
-    return shown.stderr
-
-
 def test_what_a_configuration_may_get_wrong(tmp_path):
     authority = Authority(tmp_path / "ca")
     one, two = authority.issue("one"), authority.issue("two")
     message = refused(tmp_path, tls_config((one[0], two[1])))
-    assert "/server/listen/0/tls/key" in message and "belongs to" in message and "refused.yaml:" in message
+    assert "/server/listen/0/tls/key" in message and "belongs to" in message and "checked.yaml:" in message
     assert "/server/listen/0/tls/certificate" in refused(tmp_path, tls_config((tmp_path / "absent.pem", one[1])))
     assert "no certificate in PEM" in refused(tmp_path, tls_config((one[1], one[1])))
     assert "/server/listen/0/tls/client_ca" in refused(tmp_path, tls_config(one, ", client_certificate: required"))

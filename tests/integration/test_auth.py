@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
 import subprocess
 import threading
@@ -15,7 +14,7 @@ import pytest
 
 from conftest import titanic_config
 from support.certificates import Authority
-from support.http import contract_config
+from support.http import contract_config, http_server, refused
 from support.servers import BULKHEAD, OpenIdProvider, ROOT, Raw, free_port, wait_until
 from test_people import BRAUND
 
@@ -390,51 +389,30 @@ def test_claims_of_azure(hosts, tmp_path):
 
 def test_discovery_leads_nowhere_else(hosts, tmp_path):
     """Server-side request forgery: what an issuer's document names is called only where it is the issuer's own."""
-    import http.server
+    led_inside = []
 
-    asked = []
+    def inside(path, _):
+        led_inside.append(path)
+        return 200, b"", {}
 
-    class Evil(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            me = f"http://127.0.0.1:{self.server.server_port}"
-            mode = self.path.split("/")[1]
-            if "/.well-known/" in self.path:
-                target = {"other": f"http://127.0.0.1:{inside}/secret", "metadata": "http://169.254.169.254/latest", "file": "file:///etc/passwd", "gopher": f"gopher://127.0.0.1:{inside}/x", "redirect": f"{me}/redirect/jump", "liar": f"{me}/liar/keys", "huge": f"{me}/huge/keys", "user": f"http://127.0.0.1@127.0.0.1:{inside}/"}[mode]
-                body = json.dumps({"issuer": f"{me}/{mode}" if mode != "liar" else "https://good.example", "jwks_uri": target}).encode()
-                self.send_response(200)
-            elif mode == "redirect":
-                self.send_response(302)
-                self.send_header("location", f"http://127.0.0.1:{inside}/secret")
-                body = b""
-            else:
-                self.send_response(200)
-                body = b'{"keys":[' + b" " * 1_000_000
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def evil(path, fields):
+        me = "http://" + fields["host"]
+        mode = path.split("/")[1]
+        if "/.well-known/" in path:
+            target = {"other": f"{within}/secret", "metadata": "http://169.254.169.254/latest", "file": "file:///etc/passwd", "gopher": f"{within.replace('http', 'gopher')}/x", "redirect": f"{me}/redirect/jump", "liar": f"{me}/liar/keys", "huge": f"{me}/huge/keys", "user": f"{within.replace('//', '//127.0.0.1@')}/"}[mode]
+            return 200, json.dumps({"issuer": f"{me}/{mode}" if mode != "liar" else "https://good.example", "jwks_uri": target}).encode(), {}
+        if mode == "redirect":
+            return 302, b"", {"location": f"{within}/secret"}
+        return 200, b'{"keys":[' + b" " * 1_000_000, {}
 
-        def log_message(self, *_):
-            pass
-
-    class Inside(Evil):
-        def do_GET(self):
-            inner.append(self.path)
-
-    inner = []
-    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (Evil, Inside)]
-    inside = servers[1].server_port
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
     modes = ["other", "metadata", "file", "gopher", "redirect", "liar", "huge", "user"]
-    entries = ", ".join(f"{{ issuer: 'http://127.0.0.1:{servers[0].server_port}/{mode}', audiences: [ x ] }}" for mode in modes)
-    host = hosts(secured(f"sqlite:///{tmp_path}/t.db", f"keys: {{ enabled: false }}, issuers: [ {entries} ]"))
-    wait_until(lambda: host.log().count("none is known yet") == len(modes), what="every refusal")
-    assert inner == [], "nobody was led inside"
+    with http_server(inside) as within, http_server(evil) as issuer:
+        entries = ", ".join(f"{{ issuer: '{issuer}/{mode}', audiences: [ x ] }}" for mode in modes)
+        host = hosts(secured(f"sqlite:///{tmp_path}/t.db", f"keys: {{ enabled: false }}, issuers: [ {entries} ]"))
+        wait_until(lambda: host.log().count("none is known yet") == len(modes), what="every refusal")
+    assert led_inside == []
     for said in ("another origin", "is neither https nor http", "answered 302", "says it is 'https://good.example'", "larger than 256 KiB"):
         assert said in host.log(), said
-    for server in servers:
-        server.shutdown()
 
 
 # ---------------------------------------------------------- others, and nobody
@@ -507,7 +485,4 @@ def test_the_description_says_what_is_needed(hosts, tmp_path):
     ("public_route: [ '/x' ]", "did you mean 'public_routes'"),
 ])
 def test_a_configuration_that_is_refused(tmp_path, config, said):
-    path = tmp_path / "wrong.yaml"
-    path.write_text(f"plugins:\n  - id: database\n    config: {{ url: 'sqlite:///{tmp_path}/t.db' }}\n  - id: auth\n    config: {{ {config} }}\n")
-    run = subprocess.run([str(BULKHEAD), "check", str(path)], capture_output=True, text=True)
-    assert run.returncode == 1 and said in run.stderr, run.stderr
+    assert said in refused(tmp_path, f"plugins:\n  - id: database\n    config: {{ url: 'sqlite:///{tmp_path}/t.db' }}\n  - id: auth\n    config: {{ {config} }}\n")

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import titanic_config
 from support.http import contract_config
-from support.servers import CONTRACT, Raw, wait_until
+from support.servers import Raw, wait_until
 from test_people import BRAUND, NEW
 
 

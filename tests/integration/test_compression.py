@@ -9,7 +9,7 @@ import pytest
 
 from conftest import titanic_config
 from support.http import contract_config
-from support.servers import PRESET, Raw, wait_until
+from support.servers import PRESET, Raw
 from test_people import BRAUND
 
 ONE = f"/people/{BRAUND['uuid']}"

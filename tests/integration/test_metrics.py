@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from conftest import titanic_config
 from support.http import contract_config
-from support.servers import BUILD, Raw, wait_until
+from support.servers import Raw, wait_until
 
 PLUGIN = "  - id: metrics\n    config: { max_series_per_metric: 100 }\n"
 BRAUND = "/people/" + str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:titanic:passenger:1"))

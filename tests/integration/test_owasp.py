@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 
-from support.http import contract_config
+from support.http import check, http_server
 from support.servers import BULKHEAD, Host, OpenIdProvider, PRESET, ROOT, Raw, wait_until
 from test_auth import bearer, make_key
 from test_people import BRAUND
@@ -20,7 +20,7 @@ from test_people import BRAUND
 ONE = f"/people/{BRAUND['uuid']}"
 
 
-def production(folder, url, provider, **environment):
+def production(folder, url, issuer, **environment):
     """A host as it ships, on ports of its own."""
     for name, content in (("database", "unused"), ("pepper", "a pepper of this test")):
         (folder / name).write_text(content)
@@ -28,7 +28,7 @@ def production(folder, url, provider, **environment):
     text = re.sub(r"\$\{LISTEN:-[^}]*\}", "127.0.0.1:{port}", text)
     text = re.sub(r"\$\{ADMIN_LISTEN:-[^}]*\}", "127.0.0.1:{admin}", text)
     text = text.replace("  - id: people\n", f"  - id: people\n    config: {{ seed: {ROOT}/plugins/people/data/titanic891.csv }}\n")
-    return Host(text, folder, {"DATABASE_URL": url, "OIDC_ISSUER": provider.url, "TRUSTED_PROXIES": "127.0.0.1", **environment})
+    return Host(text, folder, {"DATABASE_URL": url, "OIDC_ISSUER": issuer, "TRUSTED_PROXIES": "127.0.0.1", **environment})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def provider():
 
 @pytest.fixture(scope="module")
 def host(postgres, provider, tmp_path_factory):
-    server = production(tmp_path_factory.mktemp("production"), postgres.create(f"p{uuid.uuid4().hex[:12]}"), provider).wait_ready()
+    server = production(tmp_path_factory.mktemp("production"), postgres.create(f"p{uuid.uuid4().hex[:12]}"), provider.url).wait_ready()
     yield server
     server.stop()
 
@@ -166,33 +166,23 @@ def test_api6_business_flows(host, writer):
 
 def test_api7_server_side_request_forgery(host, provider, reader):
     """Nothing a caller sends is called: neither a key's address in a token, nor a URL in a header. Discovery: test_auth.py."""
-    import http.server
+    from test_auth import decode, encode
 
     asked = []
 
-    class Inside(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
+    def inside(path, _):
+        asked.append(path)
+        return 200, b"", {}
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Inside)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    me = f"http://127.0.0.1:{server.server_port}"
-    from test_auth import decode, encode
-
-    head, claims, signature = provider.token().split(".")
-    for more in ({"jku": f"{me}/jku"}, {"x5u": f"{me}/x5u"}, {"kid": f"{me}/kid"}):
-        host.get(ONE, headers=from_("198.51.100.70", f"{encode({**decode(head), **more})}.{claims}.{signature}"))
-    host.get(ONE, headers=from_("198.51.100.71", f"{head}.{encode({**decode(claims), 'iss': me})}.{signature}"))
-    host.get(ONE, headers=from_("192.0.2.7", reader, host=f"127.0.0.1:{server.server_port}", referer=f"{me}/r", origin=me, **{"x-forwarded-host": me, "x-original-url": f"{me}/x"}))
-    with Raw(host.port) as raw:
-        assert raw.send(f"GET {me}/proxy HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n").answer().status == 404, "no proxy"
-    time.sleep(0.5)
-    server.shutdown()
+    with http_server(inside) as me:
+        head, claims, signature = provider.token().split(".")
+        for more in ({"jku": f"{me}/jku"}, {"x5u": f"{me}/x5u"}, {"kid": f"{me}/kid"}):
+            host.get(ONE, headers=from_("198.51.100.70", f"{encode({**decode(head), **more})}.{claims}.{signature}"))
+        host.get(ONE, headers=from_("198.51.100.71", f"{head}.{encode({**decode(claims), 'iss': me})}.{signature}"))
+        host.get(ONE, headers=from_("192.0.2.7", reader, host=me.removeprefix("http://"), referer=f"{me}/r", origin=me, **{"x-forwarded-host": me, "x-original-url": f"{me}/x"}))
+        with Raw(host.port) as raw:
+            assert raw.send(f"GET {me}/proxy HTTP/1.1\r\nHost: {me.removeprefix('http://')}\r\n\r\n").answer().status == 404, "no proxy"
+        time.sleep(0.5)
     assert asked == []
 
 
@@ -221,34 +211,19 @@ def test_api9_inventory(host, reader):
 
 def test_api10_what_others_send(postgres, tmp_path):
     """Unsafe consumption: an issuer that sends rubbish is an issuer without keys, and nothing else."""
-    import http.server
+    def rubbish(path, fields):
+        me = "http://" + fields["host"]
+        return 200, b"[" * 200_000 if "keys" in path else json.dumps({"issuer": me, "jwks_uri": f"{me}/keys"}).encode(), {}
 
-    class Rubbish(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b"[" * 200_000 if "keys" in self.path else json.dumps({"issuer": f"http://127.0.0.1:{self.server.server_port}", "jwks_uri": f"http://127.0.0.1:{self.server.server_port}/keys"}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rubbish)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    class Fake:
-        url = f"http://127.0.0.1:{server.server_port}"
-
-    host = production(tmp_path, postgres.create(f"p{uuid.uuid4().hex[:12]}"), Fake)
-    try:
-        wait_until(lambda: "none is known yet" in host.log(), what="the refusal")
-        wait_until(lambda: host.get("/health/ready").json["plugins"]["auth"]["state"] == "degraded", what="word of it")
-        key = make_key(host, "people:read", "--expires", "1d")
-        wait_until(lambda: host.get(ONE, headers=from_("192.0.2.10", key)).status == 200, what="keys are good all the same")
-    finally:
-        host.stop()
-        server.shutdown()
+    with http_server(rubbish) as issuer:
+        host = production(tmp_path, postgres.create(f"p{uuid.uuid4().hex[:12]}"), issuer)
+        try:
+            wait_until(lambda: "none is known yet" in host.log(), what="the refusal")
+            wait_until(lambda: host.get("/health/ready").json["plugins"]["auth"]["state"] == "degraded", what="word of it")
+            key = make_key(host, "people:read", "--expires", "1d")
+            wait_until(lambda: host.get(ONE, headers=from_("192.0.2.10", key)).status == 200, what="keys are good all the same")
+        finally:
+            host.stop()
 
 
 @pytest.mark.parametrize("server, warned", [
@@ -259,10 +234,8 @@ def test_api10_what_others_send(postgres, tmp_path):
     ("listen: 127.0.0.1:5000, scopes: ignore", []), ("listen: 'localhost:5000', admin: '127.0.0.1:5001'", []),
 ])
 def test_check_warns_of_what_is_rarely_meant(tmp_path, server, warned):
-    path = tmp_path / "c.yaml"
-    path.write_text(f"server: {{ {server} }}\nplugins:\n  - id: database\n    config: {{ url: 'sqlite:///{tmp_path}/t.db' }}\n  - id: auth\n")
-    run = subprocess.run([str(BULKHEAD), "check", str(path)], capture_output=True, text=True)
+    run = check(tmp_path, f"server: {{ {server} }}\nplugins:\n  - id: database\n    config: {{ url: 'sqlite:///{tmp_path}/t.db' }}\n  - id: auth\n")
     assert run.returncode == 0 and run.stdout.count("warning: ") == len(warned) and all(word in run.stdout for word in warned), run.stdout
     assert "keys.pepper is empty" in run.stderr, "plugins warn in the log"
-    found = subprocess.run([str(BULKHEAD), "check", "--json", str(path)], capture_output=True, text=True)
+    found = subprocess.run([str(BULKHEAD), "check", "--json", str(tmp_path / "checked.yaml")], capture_output=True, text=True)
     assert len(json.loads(found.stdout)["warnings"]) == len(warned)

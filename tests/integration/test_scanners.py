@@ -1,6 +1,5 @@
 """Real scanners over every parameter: sqlmap and wapiti find nothing here, and sqlmap finds what is there to be found."""
 
-import http.server
 import json
 import sqlite3
 import subprocess
@@ -10,6 +9,7 @@ import urllib.parse
 import pytest
 
 from conftest import titanic_config
+from support.http import http_server
 from support.servers import PRESET
 from test_people import BRAUND
 
@@ -70,26 +70,16 @@ def test_sqlmap_finds_what_is_there(tmp_path):
     database.executemany("insert into people values (?, ?)", [("Braund", 22), ("Cumings", 38)])
     lock = threading.Lock()
 
-    class Naive(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            age = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("age", [""])[0]
-            try:
-                with lock:
-                    body, status = json.dumps(database.execute(f"select name from people where age = {age}").fetchall()).encode(), 200
-            except (sqlite3.Error, sqlite3.Warning) as error:
-                body, status = str(error).encode(), 500
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def naive(path, _):
+        age = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query).get("age", [""])[0]
+        try:
+            with lock:
+                return 200, json.dumps(database.execute(f"select name from people where age = {age}").fetchall()).encode(), {}
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            return 500, str(error).encode(), {}
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Naive)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    assert sqlmap(tmp_path, f"http://127.0.0.1:{server.server_port}/?age=22", dbms="SQLite")
-    server.shutdown()
+    with http_server(naive) as url:
+        assert sqlmap(tmp_path, f"{url}/?age=22", dbms="SQLite")
 
 
 def test_wapiti(hosts, tmp_path):

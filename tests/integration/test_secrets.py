@@ -1,7 +1,5 @@
 """Secrets from files: read, changed under load without a failed request, and shown nowhere."""
 
-import os
-import pathlib
 import subprocess
 import threading
 import time
@@ -10,13 +8,9 @@ import uuid
 import pytest
 
 from conftest import titanic_config
+from support.http import check
 from support.servers import BULKHEAD, ROOT, wait_until
 from test_auth import ONE, bearer, make_key
-
-
-def check(path, text):
-    path.write_text(text)
-    return subprocess.run([str(BULKHEAD), "check", str(path)], cwd=ROOT, capture_output=True, text=True)
 
 
 def replace(path, text):
@@ -129,8 +123,8 @@ def test_a_file_that_is_no_secret(tmp_path, content, said):
     secret = tmp_path / "secret"
     if content is not None:
         secret.write_bytes(content)
-    run = check(tmp_path / "c.yaml", f'service: "${{file:{secret}}}"\nplugins:\n  - id: health\n')
-    assert run.returncode == 1 and said in run.stderr and f"c.yaml:1:" in run.stderr and "/service" in run.stderr, run.stderr
+    run = check(tmp_path, f'service: "${{file:{secret}}}"\nplugins:\n  - id: health\n')
+    assert run.returncode == 1 and said in run.stderr and "checked.yaml:1:" in run.stderr and "/service" in run.stderr, run.stderr
 
 
 def test_no_message_shows_a_secret(tmp_path):
@@ -138,7 +132,7 @@ def test_no_message_shows_a_secret(tmp_path):
         (tmp_path / "secret").write_text(word)
         for text in ('log: { level: "${file:%s}" }\nplugins:\n  - id: health\n', "server: { listen: '${file:%s}' }\nplugins:\n  - id: health\n", "server: { timeouts: { idle: '${file:%s}' } }\nplugins:\n  - id: health\n",
                      "plugins:\n  - id: database\n    config: { url: '${file:%s}' }\n", "plugins:\n  - id: database\n    config: { url: 'sqlite:///x', queue: '${file:%s}' }\n", "plugins:\n  - id: database\n    optional: true\n    config: { url: 'sqlite:///x', queue: '${file:%s}' }\n", "plugins:\n  - id: ratelimit\n    config: { limits: [ { name: a, requests: 1 } ], redis: '${file:%s}' }\n"):
-            run = check(tmp_path / "c.yaml", text % (tmp_path / "secret"))
+            run = check(tmp_path, text % (tmp_path / "secret"))
             said = (run.stdout + run.stderr).upper()
             assert "MARKER" not in said and "0123456789" not in said, run.stderr
             assert word == "e" or ("PLUGINS" in said or "/SERVER" in said or "/LOG" in said), "what is wrong is said all the same"

@@ -52,6 +52,29 @@ struct SqlResult {
   bool ok() const { return status == BH_OK; }
 };
 
+// What a query that failed tells the caller; the reason is in the database plugin's log.
+inline void fail(const Exchange& ex, const SqlResult& result) {
+  switch (result.status) {
+    case BH_E_UNAVAILABLE:
+      ex.fail(result.status, "The database is not available. Try again in a moment.");
+      break;
+    case BH_E_TIMEOUT:
+      ex.fail(result.status, "The database took too long.");
+      break;
+    case BH_E_CONFLICT:
+      ex.fail(result.status, "The change collides with another one, or breaks a rule of the database.");
+      break;
+    case BH_E_INVALID:
+      ex.fail(result.status, "The database does not take one of the values.");
+      break;
+    case BH_E_FULL:
+      ex.fail(result.status, "The database has no room left. Nothing was written.");
+      break;
+    default:
+      ex.fail(BH_E_INTERNAL, "query failed: " + result.message);
+  }
+}
+
 struct SqlQuery {
   std::string_view sql;
   std::span<const bh_value> values = {};

@@ -1,0 +1,96 @@
+// bulkhead/redis.hpp - the words plugins have over hiredis; for those that link it.
+//
+//   std::string why;
+//   const redis::Context context = redis::open(url, 1000, &why);
+//   const redis::Reply reply = redis::ask(context.get(), {"GET", key});
+//   if (why = redis::refusal(context.get(), reply); why.empty()) use(redis::text(reply.get()));
+//
+// Blocking, from one thread a context, like hiredis itself.
+#ifndef BULKHEAD_REDIS_HPP
+#define BULKHEAD_REDIS_HPP
+
+#include <hiredis/hiredis.h>
+#include <sys/time.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bulkhead/redis_url.hpp"
+
+namespace bulkhead::redis {
+
+struct Close {
+  void operator()(redisContext* context) const { redisFree(context); }
+};
+struct Free {
+  void operator()(redisReply* reply) const { freeReplyObject(reply); }
+};
+using Context = std::unique_ptr<redisContext, Close>;
+using Reply = std::unique_ptr<redisReply, Free>;
+
+inline timeval milliseconds(uint32_t ms) { return {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}; }
+
+// "" for a reply that is neither string, status nor error.
+inline std::string_view text(const redisReply* reply) {
+  if (reply == nullptr ||
+      (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
+    return {};
+  return {reply->str, static_cast<size_t>(reply->len)};
+}
+
+// False: context->errstr says why.
+inline bool append(redisContext* context, const std::vector<std::string>& words) {
+  std::vector<const char*> starts;
+  std::vector<size_t> sizes;
+  starts.reserve(words.size());
+  sizes.reserve(words.size());
+  for (const std::string& word : words) {
+    starts.push_back(word.data());
+    sizes.push_back(word.size());
+  }
+  return redisAppendCommandArgv(context, static_cast<int>(words.size()), starts.data(), sizes.data()) == REDIS_OK;
+}
+
+// Null: context->errstr says why.
+inline Reply read(redisContext* context) {
+  void* reply = nullptr;
+  if (redisGetReply(context, &reply) != REDIS_OK) reply = nullptr;
+  return Reply(static_cast<redisReply*>(reply));
+}
+
+inline Reply ask(redisContext* context, const std::vector<std::string>& words) {
+  return append(context, words) ? read(context) : nullptr;
+}
+
+// "" or what is wrong with an answer to ask().
+inline std::string refusal(const redisContext* context, const Reply& reply) {
+  if (!reply) return context->errstr;
+  return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
+}
+
+// Connected, logged in and on the database of the URL; null: *why says what is wrong. The timeout also holds for what
+// is asked afterwards.
+inline Context open(const RedisUrl& url, uint32_t timeout_ms, std::string* why) {
+  const timeval timeout = milliseconds(timeout_ms);
+  Context context(redisConnectWithTimeout(url.host.c_str(), url.port, timeout));
+  *why = !context ? "out of memory" : context->err != 0 ? context->errstr : "";
+  if (!why->empty()) return nullptr;
+  redisSetTimeout(context.get(), timeout);
+  if (!url.password.empty()) {
+    std::vector<std::string> words = {"AUTH"};
+    if (!url.user.empty()) words.push_back(url.user);
+    words.push_back(url.password);
+    *why = refusal(context.get(), ask(context.get(), words));
+  }
+  if (why->empty() && url.database != 0)
+    *why = refusal(context.get(), ask(context.get(), {"SELECT", std::to_string(url.database)}));
+  if (!why->empty()) return nullptr;
+  return context;
+}
+
+}  // namespace bulkhead::redis
+
+#endif  // BULKHEAD_REDIS_HPP
