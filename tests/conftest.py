@@ -6,7 +6,30 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from support import skips  # noqa: E402
 from support.servers import Host, PgBouncer, Postgres, ROOT  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also the tests that take minutes (tests/deploy/run)")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A tool that is not there must not go unnoticed."""
+    report = (yield).get_result()
+    if report.skipped and item.path.parent.name == "deploy" and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not skips.allowed(reason):
+            report.outcome, report.longrepr = "failed", f"skipped, and not one that may be (tests/deploy/may_be_missing): {reason}"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope="session")

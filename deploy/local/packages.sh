@@ -4,7 +4,12 @@
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost-dev libboost-filesystem-dev libsoci-dev libpq-dev
   libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev
   prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libzstd-dev)
-export BUILD_PACKAGES
+# What tests/run needs beside them.
+TEST_PACKAGES=(libgtest-dev libbenchmark-dev python3 python3-pytest python3-pytest-xdist postgresql-15 postgresql-client-15 binutils procps
+  util-linux curl openssl shellcheck clang-format clang-tidy nginx-light wrk slowhttptest strace redis-server pgbouncer prometheus
+  python3-prometheus-client prometheus-alertmanager prometheus-blackbox-exporter prometheus-postgres-exporter protobuf-compiler
+  python3-protobuf python3-yaml chromium zstd sqlmap wapiti python3-seccomp systemd iproute2 prometheus-pushgateway haproxy pgbackrest dpkg-dev)
+export BUILD_PACKAGES TEST_PACKAGES
 
 # Installs those that are missing, and says so before it does.
 install_packages() {

@@ -297,7 +297,8 @@ def test_files_of_what_cannot_be_run_here():
     rules = (MONITORING / "loki/rules/fake/titanic.yaml").read_text()
     assert re.search(re.search(r'\|~ "(\^bulkhead.*?)"', rules)[1], "bulkhead: SIGSEGV in people 1.0.0, step GET /people/{uuid}, request 7"), "a line of core/telemetry/crash.cpp"
     jobs = {job["job_name"].removesuffix("-ready") for job in yaml.safe_load((MONITORING / "prometheus/prometheus.yaml").read_text())["scrape_configs"]}
-    monitors = {item["spec"].get("jobName") or item["metadata"]["name"] for item in yaml.safe_load_all((MONITORING / "kubernetes/service-monitor.yaml").read_text())}
+    files = [MONITORING / "kubernetes/service-monitor.yaml", ROOT / "deploy/k8s/base/pod-monitor.yaml"]
+    monitors = {item["spec"].get("jobName") or item["metadata"]["name"] for path in files for item in yaml.safe_load_all(path.read_text())}
     assert jobs - {"prometheus"} == monitors, "the operator watches the same"
     promtail = yaml.safe_load((MONITORING / "promtail/promtail.yaml").read_text())
     assert any(stage.get("labels") == {"level": None} for stage in promtail["scrape_configs"][0]["pipeline_stages"])

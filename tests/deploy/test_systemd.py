@@ -13,12 +13,13 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
-from support.servers import BULKHEAD, PRESET, ROOT, OpenIdProvider, Redis, wait_until  # noqa: E402
 from test_auth import bearer, make_key  # noqa: E402
 from test_owasp import ONE, from_, production  # noqa: E402
+from support.servers import BULKHEAD, PRESET, ROOT, OpenIdProvider, Redis, wait_until  # noqa: E402
+from support.skips import SANITIZED  # noqa: E402
 
 UNIT = ROOT / "deploy/systemd/bulkhead.service"
-pytestmark = pytest.mark.skipif(PRESET != "release", reason="a sanitizer's runtime makes calls of its own")
+pytestmark = pytest.mark.skipif(PRESET != "release", reason=SANITIZED)
 
 
 def test_systemd_understands_it(tmp_path):
@@ -38,7 +39,7 @@ def test_every_plugin_lives_within_it(postgres, tmp_path):
 
     provider, redis = OpenIdProvider("ES256"), Redis()
     try:
-        outside = production(tmp_path, postgres.create(f"p{uuid.uuid4().hex[:12]}"), provider, REDIS_URL=redis.url)
+        outside = production(tmp_path, postgres.create(f"p{uuid.uuid4().hex[:12]}"), provider.url, REDIS_URL=redis.url)
         outside.wait_ready()
         key = make_key(outside, "people:read,people:write,keys:admin", "--expires", "1d")
         outside.stop()

@@ -183,7 +183,8 @@ def test_many_addresses_take_no_more_memory(hosts):
             answers = b""
             while answers.count(b"HTTP/1.1 404 ") < pipelined:
                 answers += raw.socket.recv(1 << 20) or pytest.fail(f"closed behind {answers!r}")
-    assert rss() - begin < 40, f"{rss() - begin:.0f} MiB more"
+    if PRESET == "release":  # a sanitizer keeps what was freed
+        assert rss() - begin < 40, f"{rss() - begin:.0f} MiB more"
     assert ask(host).status == 429, "not displaced"
 
 

@@ -1,0 +1,15 @@
+output "id" {
+  description = "ID of the vault."
+  value       = azurerm_key_vault.this.id
+}
+
+output "uri" {
+  description = "Address of the vault."
+  value       = azurerm_key_vault.this.vault_uri
+}
+
+output "database_administrator_password" {
+  description = "For the database module."
+  value       = random_password.this["database-administrator"].result
+  sensitive   = true
+}
