@@ -149,6 +149,10 @@ def test_nodes_drain_and_releases_lose_nothing(rendered, overlay):
 
 def test_the_configuration_is_the_shipped_one(tmp_path):
     assert filecmp.cmp(K8S / "base/bulkhead.yaml", ROOT / "configs/production.yaml", shallow=False), "cp configs/production.yaml deploy/k8s/base/bulkhead.yaml"
+    image = (ROOT / "configs/titanic.yaml").read_text().split("\n", 1)[1]
+    for ours, there in (("127.0.0.1:5000}", "0.0.0.0:5000}"), ("sqlite:///var/titanic.db", "sqlite:////var/lib/bulkhead/titanic.db"), ("plugins/people/data/titanic891.csv", "/usr/share/bulkhead/titanic891.csv")):
+        image = image.replace(ours, there)
+    assert (ROOT / "deploy/container/titanic.yaml").read_text().split("\n", 1)[1] == image, "the image's is configs/titanic.yaml with other places"
     (tmp_path / "database").write_text("secret")
     text = (K8S / "overlays/dev/bulkhead.yaml").read_text().replace("/run/secrets/", f"{tmp_path}/").replace("/usr/share/bulkhead/", f"{ROOT}/plugins/people/data/").replace("${DATABASE_URL}", "postgresql://titanic@titanic-postgres:5432/titanic")
     run = check(tmp_path, text)

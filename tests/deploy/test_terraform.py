@@ -167,6 +167,6 @@ def test_everything_is_described():
             assert re.search(r'^  description = ".{5,}"', body, re.M), f"{path}: {kind} {name}"
     for environment in ENVIRONMENTS:
         folder = TERRAFORM / "environments" / environment
-        wanted = set(re.findall(r'^variable "(\w+)" \{(?:(?!^\}).)*?^\}', (folder / "variables.tf").read_text(), re.M | re.S))
+        wanted = {name for path in folder.glob("*.tf") for name in re.findall(r'^variable "(\w+)" \{', path.read_text(), re.M)}
         given = set(re.findall(r"^(?:# )?(\w+) +=", (folder / "terraform.tfvars.example").read_text(), re.M))
         assert wanted == given, f"{environment}: the example names every variable, and no other"

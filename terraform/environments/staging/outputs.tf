@@ -1,5 +1,1 @@
-output "platform" {
-  description = "Names and addresses of what was made."
-  value       = module.platform
-  sensitive   = true
-}
+../shared/outputs.tf
