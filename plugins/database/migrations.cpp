@@ -65,6 +65,11 @@ bool Migrations::pending() const {
 }
 
 Outcome Migrations::apply(Session& session, Dialect dialect, const Set& set) {
+  session.wait_for_ever(true);
+  struct Bounded {
+    Session& session;
+    ~Bounded() { session.wait_for_ever(false); }
+  } const bounded{session};
   while (true) {
     Outcome outcome = session.begin(false);
     auto then = [&](auto&& next) {

@@ -13,6 +13,7 @@ namespace database {
 
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
+using std::chrono::seconds;
 
 namespace {
 
@@ -68,9 +69,24 @@ void Pool::start() {
   for (Lane& lane : lanes_)
     for (size_t i = 0; i < lane.min; ++i) spawn(lane);
   if (replicas_) replicas_->start();
+  if (settings_.session.url.dialect != Dialect::kPostgresql) return;
+  static constexpr uint64_t kEveryMs = 1000;
+  hung_timer_ = host_.raw()->timer(
+      host_.raw(), kEveryMs, kEveryMs, [](void* self) { static_cast<Pool*>(self)->interrupt_hung(); }, this);
+}
+
+// A server that hangs cancels no statement at its timeout.
+void Pool::interrupt_hung() {
+  static constexpr seconds kOnTheWay{2};
+  const auto before =
+      std::chrono::steady_clock::now() - milliseconds(settings_.session.statement_timeout_ms) - kOnTheWay;
+  const std::lock_guard lock(mutex_);
+  for (Lane& lane : lanes_)
+    for (Worker& worker : lane.workers) worker.session.interrupt_hung(before);
 }
 
 void Pool::quiesce() {
+  if (hung_timer_ != 0) host_.raw()->timer_cancel(host_.raw(), std::exchange(hung_timer_, 0));
   if (replicas_) replicas_->stop();
   {
     const std::lock_guard lock(mutex_);

@@ -128,6 +128,7 @@ class Pool {
   void move_to_primary(Lane& lane);
   // And what it was given is broken off, for the primary to answer.
   void leave_replica(size_t replica);
+  void interrupt_hung();
   void count_connected(Lane& lane, int change);
   void finish(Job& job, const Outcome& outcome);
   void wake(Lane& lane);
@@ -157,6 +158,7 @@ class Pool {
   std::vector<Lane> lanes_;
   Migrations migrations_;
   size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
+  uint64_t hung_timer_ = 0;
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
   Session* direct_ = nullptr;  // that migrates, past a pooler

@@ -58,8 +58,9 @@ QuerySpans::QuerySpans(const bulkhead::Host& host, const Url& url, bool several)
   system_ = "postgresql";
   for (const auto& [key, value] : url.keywords) {
     if (key == "dbname") name_space_ = value;
-    if (key == "host" && !several) address_ = value;
-    if (key == "port" && !several) port_ = std::strtol(value.c_str(), nullptr, 10);
+    if (several || value.find(',') != std::string::npos) continue;  // it may be any of them
+    if (key == "host") address_ = value;
+    if (key == "port") port_ = std::strtol(value.c_str(), nullptr, 10);
   }
 }
 

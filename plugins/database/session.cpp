@@ -4,6 +4,7 @@
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
+#include <atomic>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -117,6 +118,12 @@ class Session::Impl {
     else
       sqlite3_interrupt(sqlite());
   }
+
+  void interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
+    const auto asked = asked_.load();
+    if (asked != kNobody && asked < asked_before && !for_ever_) interrupt();
+  }
+  void wait_for_ever(bool on) { for_ever_ = on; }
 
   // PostgreSQL answers COMMIT of a failed transaction with success and a rollback.
   Outcome commit() {
@@ -289,6 +296,8 @@ class Session::Impl {
   // Runs work on the session; whatever it throws becomes an outcome.
   Outcome guarded(const std::function<void(Outcome&)>& work) {
     Outcome outcome;
+    asked_ = std::chrono::steady_clock::now();
+    const std::unique_ptr<std::atomic<std::chrono::steady_clock::time_point>, Answered> answered(&asked_);
     try {
       work(outcome);
     } catch (const soci::postgresql_soci_error& error) {
@@ -299,7 +308,8 @@ class Session::Impl {
       // 08P01 is a statement with another number of values than it has places for.
       outcome.lost = session_ == nullptr || PQstatus(postgresql()->conn_) == CONNECTION_BAD ||
                      (outcome.sqlstate.starts_with("08") && outcome.sqlstate != "08P01") ||
-                     outcome.sqlstate.starts_with("57P");
+                     outcome.sqlstate.starts_with("57P") ||
+                     outcome.sqlstate == "25006";  // a standby now: another server takes writes
       if (outcome.lost) outcome.status = BH_E_UNAVAILABLE;
     } catch (const soci::sqlite3_soci_error& error) {
       outcome.status = classify_sqlite(error.result());
@@ -376,6 +386,12 @@ class Session::Impl {
   }
 
   const SessionSettings& settings_;
+  static constexpr std::chrono::steady_clock::time_point kNobody{};
+  struct Answered {
+    void operator()(std::atomic<std::chrono::steady_clock::time_point>* asked) const { *asked = kNobody; }
+  };
+  std::atomic<std::chrono::steady_clock::time_point> asked_{kNobody};  // when what runs was handed to the server
+  std::atomic<bool> for_ever_{false};
   std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
   PgStatements statements_;
@@ -401,5 +417,9 @@ Outcome Session::commit() { return impl_->commit(); }
 void Session::rollback() { impl_->rollback(); }
 bool Session::alive() { return impl_->alive(); }
 void Session::interrupt() { impl_->interrupt(); }
+void Session::interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
+  impl_->interrupt_hung(asked_before);
+}
+void Session::wait_for_ever(bool on) { impl_->wait_for_ever(on); }
 
 }  // namespace database

@@ -2,6 +2,7 @@
 // knows SOCI and the drivers below it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -57,6 +58,11 @@ class Session {
   bool alive();
   // [any] What waits for the server gives up at once; the connection is lost.
   void interrupt();
+  // [any] interrupt(), where the server owes an answer since before `asked_before`: the one that would cancel a
+  // statement at its timeout may be what hangs.
+  void interrupt_hung(std::chrono::steady_clock::time_point asked_before);
+  // A migration may take as long as it takes.
+  void wait_for_ever(bool on);
   Outcome execute(const bh_sql_query& query);
   // Statements that change something, in one transaction; each succeeds or fails as if alone, and `outcomes` tell
   // after the commit. Of the connection itself: lost, or BH_OK.

@@ -28,6 +28,29 @@ constexpr std::array<std::string_view, 14> kOptions = {"sslmode",
 constexpr std::string_view kForm =
     "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
 
+// HOST:PORT, or several with commas between them: libpq wants a list of hosts and one of ports, as long.
+bool split_hosts(std::string_view authority, std::string* hosts, std::string* ports) {
+  bool any_port = false;
+  for (size_t begin = 0; begin <= authority.size();) {
+    const size_t end = std::min(authority.find(',', begin), authority.size());
+    const std::string_view one = authority.substr(begin, end - begin);
+    const size_t colon = one.starts_with('[') ? one.find(':', std::min(one.find(']'), one.size())) : one.rfind(':');
+    std::string_view host = one.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (begin != 0) *hosts += ',', *ports += ',';
+    *hosts += host;
+    if (colon != std::string_view::npos) {
+      const std::string_view port = one.substr(colon + 1);
+      if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+      *ports += port;
+      any_port = true;
+    }
+    begin = end + 1;
+  }
+  if (!any_port) ports->clear();
+  return true;
+}
+
 std::string parse_postgresql(std::string_view rest, Url* url) {
   url->dialect = Dialect::kPostgresql;
   const size_t question = rest.find('?');
@@ -49,16 +72,11 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
     clean = clean && decoded.find_first_of(" \t\r\n=") == std::string::npos;
     url->keywords.emplace_back(key, decoded);
   };
-  const size_t colon = authority.starts_with('[') ? authority.find(':', std::min(authority.find(']'), authority.size()))
-                                                  : authority.rfind(':');
-  std::string_view host = authority.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  add("host", host);
-  if (colon != std::string_view::npos) {
-    const std::string_view port = authority.substr(colon + 1);
-    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos)
-      return "the port of the database URL is not a number";
-    add("port", port);
+  if (std::string hosts, ports; split_hosts(authority, &hosts, &ports)) {
+    add("host", hosts);
+    add("port", ports);
+  } else {
+    return "the port of the database URL is not a number";
   }
   add("user", user.substr(0, user.find(':')));
   if (const size_t at = user.find(':'); at != std::string_view::npos)

@@ -44,7 +44,7 @@ struct Texts {
       if (field.name != "uuid") assignments += std::string(field.column) + " = :" + std::string(field.column) + ", ";
     }
     insert = "insert into people (" + all + ") values (" + places + ")";
-    insert_new = insert + " on conflict (uuid) do nothing";
+    insert_new = insert + " on conflict do nothing";  // of the key; spread over servers no index can be named
     replace = "update people set " + assignments + "version = version + 1 where uuid = :uuid and deleted_at is null";
   }
 };

@@ -39,6 +39,20 @@ def test_sizes_are_terraforms(cost, plans, environment):  # noqa: F811
     assert budget == math.ceil(cost.month(environment) * 1.5 / 50) * 50, "half as much again, in steps of 50"
 
 
+def test_the_second_region_is_terraforms(cost, plans):  # noqa: F811
+    alone, two = plans["prod"], plans["two regions"]
+    added = {address: values for address, values in two.items() if address not in alone}
+    cluster, redis, server = one(added, "azurerm_kubernetes_cluster"), one(added, "azurerm_redis_cache"), one(added, "azurerm_postgresql_flexible_server")
+    pool = cluster["default_node_pool"][0]
+    assert cost.SIZES["second_region"] == {
+        "node": pool["vm_size"], "nodes": pool["min_count"], "nodes_at_most": pool["max_count"], "cluster_tier": cluster["sku_tier"],
+        "database": server["sku_name"], "database_instances": 1, "database_storage_gb": server["storage_mb"] // 1024, "redis": f"{redis['sku_name']} {redis['capacity']:.0f}",
+        "private_endpoints": len(of(added, "azurerm_private_endpoint")), "public_addresses": len(of(added, "azurerm_public_ip")),
+    }
+    assert len(of(added, "azurerm_private_dns_zone")) == 2 and len(of(added, "azurerm_traffic_manager_profile")) == 1
+    assert one(two, "azurerm_consumption_budget_subscription")["amount"] == math.ceil((cost.month("prod") + cost.second_region()) * 1.5 / 50) * 50
+
+
 def test_what_was_measured_stands_in_the_benchmarks(cost):
     figures = re.findall(r"^GET /people/\{uuid\}, PostgreSQL +\d+ +(\d+) +0\.\d\d +\d+", (ROOT / "tests/bench/README.md").read_text(), re.M)
     assert str(cost.MEASURED["requests_a_second"]) in figures

@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import re
 import subprocess
 import urllib.parse
 import urllib.request
@@ -11,12 +12,12 @@ import pytest
 import yaml
 
 from support.http import check, contract_config
-from support.kubernetes import K8S, OVERLAYS, Network, Pod, objects, of, pod_templates, render, selects
+from support.kubernetes import K8S, OVERLAYS, Network, Pod, known, objects, of, pod_templates, render, selects
 from support.servers import CONTRACT, PRESET, ROOT, free_port, wait_until
 from support.skips import OTHER_BUILD
 
 pytestmark = pytest.mark.skipif(PRESET != "release", reason=OTHER_BUILD)
-NODE, ARGOCD, MESH = ROOT / "tests/node", ROOT / "deploy/argocd", ROOT / "deploy/mesh"
+ARGOCD, MESH = ROOT / "deploy/argocd", ROOT / "deploy/mesh"
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,6 @@ def mesh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mesh")
     (folder / "kustomization.yaml").write_text(f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: titanic\nresources: [{os.path.relpath(K8S / 'base', folder)}]\ncomponents: [{os.path.relpath(MESH, folder)}]\nconfigMapGenerator: [{{ name: titanic-environment, literals: [A=b] }}]\n")
     return objects(folder)
-
-
-def known(tmp_path, text):
-    path = tmp_path / "objects.yaml"
-    path.write_text(text)
-    run = subprocess.run(["node", "objects.mjs", str(path)], cwd=NODE, capture_output=True, text=True, timeout=120)
-    return run.returncode, run.stdout
 
 
 def test_every_object_is_what_its_kind_takes(rendered, mesh, tmp_path):
@@ -169,7 +163,8 @@ def test_who_may_talk_to_whom(rendered, overlay):
     pod = lambda name: Pod(namespace, **{key.replace("/", "__").replace(".", "_"): value for key, value in labels(name).items()})
     host, migration, stranger = pod("Deployment/titanic-api"), pod("Job/titanic-migrate"), Pod(namespace, app="stranger")
     named = lambda where, name: Pod(where, **{"app_kubernetes_io__name": name})
-    database = pod("StatefulSet/titanic-postgres") if overlay == "dev" else {"staging": "10.20.16.4", "prod": "10.10.16.4"}[overlay]
+    database = pod("StatefulSet/titanic-postgres") if overlay == "dev" else {"staging": "10.20.16.4", "prod": "10.10.16.4", "prod-eu": "10.11.16.4"}[overlay]
+    redis = {"staging": "10.20.17.4", "prod": "10.10.17.4", "prod-eu": "10.11.17.4"}.get(overlay)
     dns, collector = Pod("kube-system", **{"k8s-app": "kube-dns"}), named("monitoring", "otel-collector")
 
     for source, target, port in (
@@ -180,9 +175,12 @@ def test_who_may_talk_to_whom(rendered, overlay):
     if overlay != "dev":
         backup, solver = pod("CronJob/titanic-backup"), Pod(namespace)
         solver.labels = {"acme.cert-manager.io/http01-solver": "true"}
-        for source, target, port in ((host, {"staging": "10.20.17.4", "prod": "10.10.17.4"}[overlay], 6380), (backup, database, 5432), (backup, named("monitoring", "prometheus-pushgateway"), 9091), (named("ingress-nginx", "ingress-nginx"), solver, 8089)):
+        for source, target, port in ((host, redis, 6380), (backup, database, 5432), (backup, named("monitoring", "prometheus-pushgateway"), 9091), (named("ingress-nginx", "ingress-nginx"), solver, 8089)):
             assert network.may(source, target, port), (overlay, source, target, port)
-        assert not network.may(backup, "20.190.128.1", 443) and not network.may(migration, {"staging": "10.20.17.4", "prod": "10.10.17.4"}[overlay], 6380)
+        assert not network.may(backup, "20.190.128.1", 443) and not network.may(migration, redis, 6380)
+    if overlay == "prod-eu":
+        assert network.may(host, "10.10.16.4", 6432) and network.may(backup, "10.10.16.4", 5432), "until it is promoted, the primary is there"
+        assert not network.may(host, "10.10.17.4", 6380)
     for source, target, port in (
         (named("default", "anything"), host, 5000), (stranger, host, 5000), (named("ingress-nginx", "ingress-nginx"), host, 5001), (named("monitoring", "grafana"), host, 5000),
         (stranger, database, 5432), (named("default", "anything"), database, 5432) if overlay == "dev" else (stranger, database, 6432), (stranger, dns, 80),
@@ -199,8 +197,46 @@ def test_the_order_of_a_release(rendered):
     assert order == sorted(order) and len(set(order)) == len(order) and wave("ServiceAccount", "titanic-secrets") < wave("SecretStore", "key-vault") and wave("Rollout", "titanic-api") == wave("Deployment", "titanic-api")
 
 
-def test_applications():
-    everything = objects(ARGOCD)
+def test_two_regions_ask_one_database(tmp_path):
+    """With the component that production takes when its second region is there, both overlays differ by their own Redis alone."""
+
+    def production(taken):
+        clone = tmp_path / f"k8s-{taken}"
+        subprocess.run(["cp", "-r", str(K8S), str(clone)], check=True)
+        kustomization = clone / "overlays/prod/kustomization.yaml"
+        text, lines = re.subn(r"^  (?:# )?(- \.\./\.\./components/second-region)", r"  \1" if taken else r"  # \1", kustomization.read_text(), flags=re.M)
+        assert lines == 1
+        kustomization.write_text(text)
+        return clone / "overlays"
+
+    def environment(everything):
+        return next(each["data"] for name, each in of(everything, "ConfigMap").items() if name.startswith("titanic-environment-"))
+
+    two = production(True)
+    first, second, alone = objects(two / "prod"), objects(two / "prod-eu"), objects(production(False) / "prod")
+    differs = lambda one, other: {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    assert differs(environment(first), environment(second)) == {"REDIS_HOST"}
+    assert differs(environment(first), environment(alone)) == {"DATABASE_URL", "DATABASE_DIRECT_URL"}
+    assert of(first, "NetworkPolicy")["titanic-database"]["spec"] == of(second, "NetworkPolicy")["titanic-database"]["spec"]
+    images = lambda everything: sorted(container["image"] for template in pod_templates(everything).values() for container in [*template["spec"]["containers"], *template["spec"].get("initContainers", [])])
+    assert images(first) == images(second), "a release reaches both regions"
+    asked = lambda everything: {each["secretKey"]: each["remoteRef"]["key"] for each in one(everything, "ExternalSecret")["spec"]["data"]}
+    assert differs(asked(first), asked(second)) == {"redis-url"}
+    url = environment(second)["DATABASE_URL"].replace("/etc/ssl/certs/ca-certificates.crt", "ca.crt")
+    (tmp_path / "database").write_text("secret")
+    run = check(tmp_path, (K8S / "overlays/dev/bulkhead.yaml").read_text().replace("/run/secrets/", f"{tmp_path}/").replace("/usr/share/bulkhead/", f"{ROOT}/plugins/people/data/").replace("${DATABASE_URL}", url))
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("second", (False, True))
+def test_applications(second, tmp_path):
+    folder = tmp_path / "argocd"
+    subprocess.run(["cp", "-r", str(ARGOCD), str(folder)], check=True)
+    path = folder / "applications/prod.yaml"
+    text, lines = re.subn(r"^( +)(?:# )?(- \{ region: westeurope)", r"\1\2" if second else r"\1# \2", path.read_text(), flags=re.M)  # as the runbook has it done when the region is made
+    assert lines == 1
+    path.write_text(text)
+    everything = objects(folder)
     project = one(everything, "AppProject")["spec"]
     allowed = {(each["name"], each["namespace"]) for each in project["destinations"]}
     applications = [each["spec"] for each in of(everything, "Application").values()]
@@ -211,8 +247,8 @@ def test_applications():
             fill = fill.replace("{{ .%s }}" % key, value)
         assert "{{" not in fill
         applications.append(json.loads(fill))
-    assert len(applications) == 3
-    clusters = {f"{name}-aks" for name in ("titanic-dev", "titanic-staging", "titanic-prod")}
+    assert len(applications) == 3 + second
+    clusters = {f"{name}-aks" for name in ("titanic-dev", "titanic-staging", "titanic-prod", *(["titanic-prod-eu"] if second else []))}
     assert {spec["destination"]["name"] for spec in applications} == clusters, "as modules/aks names them"
     assert any(rule["kind"] == "Service" for rule in applications[-1]["ignoreDifferences"]), "or a sync would mix stable and canary"
     for spec in applications:

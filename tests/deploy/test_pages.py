@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support.kubernetes import kubectl
+from support.kubernetes import helm, kubectl
 from support.servers import PRESET, ROOT
 from support.skips import OTHER_BUILD, needs
 
@@ -42,7 +42,8 @@ def runnable():
 def test_commands_run(page, block):
     if "terraform " in block:
         needs("terraform")
-    run = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, env={**os.environ, "PATH": f"{kubectl().parent}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=300)
+    tools = os.pathsep.join(str(tool().parent) for tool in (kubectl, helm))
+    run = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
 
 

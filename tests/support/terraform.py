@@ -36,11 +36,15 @@ class Terraform:
         run = self.run(folder, "init", "-backend=false", "-input=false")
         assert run.returncode == 0, run.stdout + run.stderr
 
-    def plan(self, environment):
-        """The plan of an environment with the variables of its example, as Terraform shows it."""
+    def plan(self, environment, *more):
+        """The plan of an environment with the variables of its example, and of `more` that it names in comments, as Terraform shows it."""
         folder = f"environments/{environment}"
         here = self.folder / folder
-        shutil.copy(here / "terraform.tfvars.example", here / "terraform.tfvars")
+        example = (here / "terraform.tfvars.example").read_text()
+        for name in more:
+            assert f"\n# {name} = " in example, name
+            example = example.replace(f"\n# {name} = ", f"\n{name} = ")
+        (here / "terraform.tfvars").write_text(example)
         (here / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
         init = self.run(folder, "init", "-input=false")
         assert init.returncode == 0, init.stdout + init.stderr
@@ -59,7 +63,7 @@ def planned(plan):
 
     def walk(module):
         for resource in module.get("resources", []):
-            found[resource["address"]] = {"type": resource["type"], **resource["values"]}
+            found[resource["address"]] = {**resource["values"], "type": resource["type"]}
         for child in module.get("child_modules", []):
             walk(child)
 

@@ -63,6 +63,18 @@ TEST(Url, Postgresql) {
   EXPECT_EQ(keyword(url, "host"), "/var/run");
 }
 
+TEST(Url, SeveralServersOfWhichOneTakesWrites) {
+  Url url;
+  ASSERT_EQ(parse_url("postgresql://u:secret@a:5433,[::1],c:5435/x?target_session_attrs=read-write", &url), "");
+  EXPECT_EQ(keyword(url, "host"), "a,::1,c");
+  EXPECT_EQ(keyword(url, "port"), "5433,,5435");
+  EXPECT_EQ(keyword(url, "target_session_attrs"), "read-write");
+  ASSERT_EQ(parse_url("postgresql://u@a,b/x", &url), "");
+  EXPECT_EQ(keyword(url, "host"), "a,b");
+  EXPECT_EQ(keyword(url, "port"), "");
+  EXPECT_NE(parse_url("postgresql://u@a:1,b:x/y", &url), "");
+}
+
 TEST(Url, Sqlite) {
   Url url;
   ASSERT_EQ(parse_url("sqlite:///var/titanic.db", &url), "");

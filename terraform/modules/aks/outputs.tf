@@ -22,3 +22,8 @@ output "cluster_principal_id" {
   description = "Who makes load balancers."
   value       = azurerm_user_assigned_identity.cluster.principal_id
 }
+
+output "private_dns_zone" {
+  description = "The private DNS zone in which the API server's name is, and its resource group: the cluster makes both."
+  value       = { name = join(".", slice(split(".", azurerm_kubernetes_cluster.this.private_fqdn), 1, length(split(".", azurerm_kubernetes_cluster.this.private_fqdn)))), resource_group_name = azurerm_kubernetes_cluster.this.node_resource_group }
+}

@@ -15,6 +15,7 @@ locals {
     "metrics.collector_database_activity" = "on"
     "metrics.autovacuum_diagnostics"      = "on"
   }
+  replicas = var.replica == null ? 0 : 1
   # A burstable size has no PgBouncer.
   supported = { for name, value in local.parameters : name => value if !startswith(name, "pgbouncer.") || !startswith(var.sku_name, "B_") }
 }
@@ -57,7 +58,7 @@ resource "azurerm_postgresql_flexible_server" "this" {
 
   lifecycle {
     prevent_destroy = true
-    ignore_changes  = [zone, high_availability[0].standby_availability_zone, storage_mb] # a failover swaps zones, the disk grows by itself
+    ignore_changes  = [zone, high_availability[0].standby_availability_zone, storage_mb, create_mode, source_server_id] # a failover swaps zones, a promotion roles, and the disk grows by itself
 
     precondition {
       condition     = !(var.high_availability && startswith(var.sku_name, "B_"))
@@ -84,39 +85,62 @@ resource "azurerm_postgresql_flexible_server_configuration" "this" {
   value     = each.value
 }
 
+# In the second region, and in that region's group: what is in a group cannot be changed while the group's own region is out, and then the replica must be promoted.
 resource "azurerm_postgresql_flexible_server" "replica" {
-  count                         = var.replica_location != "" ? 1 : 0
+  count                         = local.replicas
   name                          = "${var.name}-replica"
-  location                      = var.replica_location
-  resource_group_name           = var.resource_group_name
+  location                      = var.replica.location
+  resource_group_name           = var.replica.resource_group_name
   create_mode                   = "Replica"
   source_server_id              = azurerm_postgresql_flexible_server.this.id
+  sku_name                      = var.sku_name # as the primary: servers of two sizes cannot change roles
   storage_mb                    = var.storage_mb
   auto_grow_enabled             = true
   public_network_access_enabled = false
   tags                          = var.tags
 
+  # Promotion takes over no setting of the primary's, so that they are here from the first day.
+  authentication {
+    active_directory_auth_enabled = true
+    password_auth_enabled         = true
+    tenant_id                     = var.tenant_id
+  }
+
   lifecycle {
-    ignore_changes = [create_mode, source_server_id, zone, storage_mb] # promoted, it is a server of its own
+    prevent_destroy = true                                              # once promoted, it has the only copy
+    ignore_changes  = [create_mode, source_server_id, zone, storage_mb] # roles change, the disk grows by itself
   }
 }
 
 # Promoted, it must pool and refuse as the primary did.
 resource "azurerm_postgresql_flexible_server_configuration" "replica" {
-  for_each  = var.replica_location != "" ? local.supported : {}
+  for_each  = local.replicas == 1 ? local.supported : {}
   name      = each.key
   server_id = azurerm_postgresql_flexible_server.replica[0].id
   value     = each.value
 }
 
+# NAME.writer.postgres.database.azure.com leads to whichever server is the primary: a promotion changes no host's configuration. Without it Azure lets no replica change roles with its primary.
+resource "azurerm_postgresql_flexible_server_virtual_endpoint" "this" {
+  count             = local.replicas
+  name              = "${var.name}-db"
+  source_server_id  = azurerm_postgresql_flexible_server.this.id
+  replica_server_id = azurerm_postgresql_flexible_server.replica[0].id
+  type              = "ReadWrite"
+
+  lifecycle {
+    ignore_changes = [source_server_id, replica_server_id] # swapped by a promotion
+  }
+}
+
 resource "azurerm_private_endpoint" "this" {
   for_each = merge(
-    { primary = { server = azurerm_postgresql_flexible_server.this.id, location = var.location, subnet = var.subnet_id } },
-    var.replica_location == "" ? {} : { replica = { server = azurerm_postgresql_flexible_server.replica[0].id, location = var.replica_location, subnet = var.replica_subnet_id } }
+    { primary = { server = azurerm_postgresql_flexible_server.this.id, location = var.location, group = var.resource_group_name, subnet = var.subnet_id } },
+    var.replica == null ? {} : { replica = { server = azurerm_postgresql_flexible_server.replica[0].id, location = var.replica.location, group = var.replica.resource_group_name, subnet = var.replica.subnet_id } }
   )
   name                = "${var.name}-database-${each.key}"
   location            = each.value.location
-  resource_group_name = var.resource_group_name
+  resource_group_name = each.value.group
   subnet_id           = each.value.subnet
   tags                = var.tags
 
@@ -141,4 +165,40 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
   enabled_log { category = "PostgreSQLFlexSessions" }
   enabled_log { category = "PostgreSQLFlexQueryStoreRuntime" }
   enabled_metric { category = "AllMetrics" }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "replica" {
+  count                      = local.replicas
+  name                       = "database"
+  target_resource_id         = azurerm_postgresql_flexible_server.replica[0].id
+  log_analytics_workspace_id = var.replica.log_analytics_workspace_id
+  enabled_log { category = "PostgreSQLLogs" }
+  enabled_log { category = "PostgreSQLFlexSessions" }
+  enabled_log { category = "PostgreSQLFlexQueryStoreRuntime" }
+  enabled_metric { category = "AllMetrics" }
+}
+
+# How far the replica is behind is what a forced promotion loses.
+resource "azurerm_monitor_metric_alert" "lag" {
+  count               = local.replicas
+  name                = "${var.name}-replica-lag"
+  resource_group_name = var.replica.resource_group_name
+  description         = "The replica is more than a minute behind: promoted by force, it would lose as much."
+  scopes              = [azurerm_postgresql_flexible_server.replica[0].id]
+  severity            = 1
+  frequency           = "PT1M"
+  window_size         = "PT5M"
+  tags                = var.tags
+
+  criteria {
+    metric_namespace = "Microsoft.DBforPostgreSQL/flexibleServers"
+    metric_name      = "physical_replication_delay_in_seconds"
+    aggregation      = "Maximum"
+    operator         = "GreaterThan"
+    threshold        = 60
+  }
+
+  action {
+    action_group_id = var.replica.action_group_id
+  }
 }

@@ -63,16 +63,10 @@ variable "backup_retention_days" {
   }
 }
 
-variable "replica_location" {
-  description = "Region of a read replica that can be promoted; none when empty."
-  type        = string
-  default     = ""
-}
-
-variable "replica_subnet_id" {
-  description = "Subnet of the replica's private endpoint, in its region."
-  type        = string
-  default     = ""
+variable "replica" {
+  description = "A read replica in a second region that can be promoted: where, in which group, the subnet of its private endpoint, where its logs go and who is told when it lags; none when null."
+  type        = object({ location = string, resource_group_name = string, subnet_id = string, log_analytics_workspace_id = string, action_group_id = string })
+  default     = null
 }
 
 variable "tenant_id" {

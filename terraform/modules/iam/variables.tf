@@ -63,3 +63,15 @@ variable "release_issuer" {
   type        = string
   default     = "https://token.actions.githubusercontent.com"
 }
+
+variable "secrets" {
+  description = "Names of the secrets the hosts read."
+  type        = list(string)
+  default     = ["database-password", "api-key-pepper", "redis-url"]
+}
+
+variable "dns_zone_id" {
+  description = "DNS zone in which cert-manager may prove that a name is ours; none when empty."
+  type        = string
+  default     = ""
+}

@@ -1,6 +1,8 @@
 output "id" {
   description = "ID of the vault."
   value       = azurerm_key_vault.this.id
+  # A secret is refused before there are a role and a way.
+  depends_on = [azurerm_role_assignment.deployer, azurerm_private_endpoint.this]
 }
 
 output "uri" {

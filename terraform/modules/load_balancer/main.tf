@@ -21,9 +21,9 @@ resource "azurerm_role_assignment" "ingress" {
   principal_id         = var.cluster_principal_id
 }
 
-# Over two regions: the first that answers /health/ready, asked every 10 s; three misses and the other one takes over.
+# Over two regions: the first that answers /health/ready, asked every 10 s; more than three misses and the other one takes over. It is DNS alone: no second public way in, as a proxy of Azure's would be.
 resource "azurerm_traffic_manager_profile" "this" {
-  count                  = length(var.regions) > 1 ? 1 : 0
+  count                  = var.standby == null ? 0 : 1
   name                   = var.name
   resource_group_name    = var.resource_group_name
   traffic_routing_method = "Priority"
@@ -51,11 +51,45 @@ resource "azurerm_traffic_manager_profile" "this" {
 }
 
 resource "azurerm_traffic_manager_external_endpoint" "this" {
-  for_each   = length(var.regions) > 1 ? var.regions : {}
+  for_each = var.standby == null ? {} : {
+    (var.location)         = { address = azurerm_public_ip.ingress.ip_address, priority = 1 }
+    (var.standby.location) = { address = var.standby.address, priority = 2 }
+  }
   name       = each.key
   profile_id = azurerm_traffic_manager_profile.this[0].id
-  target     = each.value.target
+  target     = each.value.address # an address and no name: the record at the top of a zone takes no other
   priority   = each.value.priority
+}
+
+# A region that no longer answers is told even where callers notice nothing.
+resource "azurerm_monitor_metric_alert" "region" {
+  count               = var.standby == null ? 0 : 1
+  name                = "${var.name}-region"
+  resource_group_name = var.resource_group_name
+  description         = "A region does not answer /health/ready."
+  scopes              = [azurerm_traffic_manager_profile.this[0].id]
+  severity            = 0
+  frequency           = "PT1M"
+  window_size         = "PT5M"
+  tags                = var.tags
+
+  criteria {
+    metric_namespace = "Microsoft.Network/trafficManagerProfiles"
+    metric_name      = "ProbeAgentCurrentEndpointStateByProfileResourceId"
+    aggregation      = "Maximum"
+    operator         = "LessThan"
+    threshold        = 1
+
+    dimension {
+      name     = "EndpointName"
+      operator = "Include"
+      values   = ["*"]
+    }
+  }
+
+  action {
+    action_group_id = var.standby.action_group_id
+  }
 }
 
 locals {
@@ -69,6 +103,6 @@ resource "azurerm_dns_a_record" "this" {
   zone_name           = var.dns_zone_name
   resource_group_name = var.dns_zone_resource_group_name
   ttl                 = 30
-  target_resource_id  = length(var.regions) > 1 ? azurerm_traffic_manager_profile.this[0].id : azurerm_public_ip.ingress.id
+  target_resource_id  = var.standby != null ? azurerm_traffic_manager_profile.this[0].id : azurerm_public_ip.ingress.id
   tags                = var.tags
 }

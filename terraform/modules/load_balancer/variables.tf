@@ -43,13 +43,13 @@ variable "dns_zone_resource_group_name" {
   default     = ""
 }
 
-variable "regions" {
-  description = "IPv4 address of every region's ingress with its priority, 1 first; more than one make a traffic manager. Addresses, not names: the record at the top of a zone takes no other."
-  type        = map(object({ target = string, priority = number }))
-  default     = {}
+variable "standby" {
+  description = "Another region, to which callers are sent while this one is not ready: where, the IPv4 address of its ingress, and who is told; none when null."
+  type        = object({ location = string, address = string, action_group_id = string })
+  default     = null
   validation {
-    condition     = alltrue([for region in values(var.regions) : can(regex("^[0-9]{1,3}(\\.[0-9]{1,3}){3}$", region.target))])
-    error_message = "regions: targets are IPv4 addresses, such as 203.0.113.10."
+    condition     = can(regex("^[0-9]{1,3}(\\.[0-9]{1,3}){3}$", var.standby == null ? "0.0.0.0" : var.standby.address))
+    error_message = "standby: its address is an IPv4 address, such as 203.0.113.20."
   }
 }
 

@@ -13,6 +13,8 @@ locals {
     key_vault = "privatelink.vaultcore.azure.net"
     registry  = "privatelink.azurecr.io"
   }
+  # Of every other region: its nodes and its operators, by the plan that all regions' networks follow.
+  elsewhere = flatten([for peer in values(var.peers) : [cidrsubnet(peer.address_space, 4, 0), cidrsubnet(peer.address_space, 8, 19)]])
 }
 
 resource "azurerm_virtual_network" "this" {
@@ -65,7 +67,7 @@ resource "azurerm_subnet_nat_gateway_association" "this" {
   nat_gateway_id = azurerm_nat_gateway.this.id
 }
 
-# Into the data's subnets come the nodes, the operators and whom the variable names, on the ports they need.
+# Into the data's subnets come the nodes, the operators and whom the variable names, on the ports they need; from other regions to the database alone.
 resource "azurerm_network_security_group" "data" {
   for_each            = { database = ["5432", "6432"], redis = ["6380"], endpoints = ["443"] }
   name                = "${var.name}-${each.key}"
@@ -79,7 +81,7 @@ resource "azurerm_network_security_group" "data" {
     direction                  = "Inbound"
     access                     = "Allow"
     protocol                   = "Tcp"
-    source_address_prefixes    = concat([local.subnets.nodes.address, local.subnets.management.address], var.allowed_sources)
+    source_address_prefixes    = concat([local.subnets.nodes.address, local.subnets.management.address], var.allowed_sources, each.key == "database" ? local.elsewhere : [])
     source_port_range          = "*"
     destination_address_prefix = local.subnets[each.key].address
     destination_port_ranges    = each.value
@@ -105,7 +107,7 @@ resource "azurerm_subnet_network_security_group_association" "data" {
 }
 
 resource "azurerm_private_dns_zone" "this" {
-  for_each            = local.zones
+  for_each            = { for key, name in local.zones : key => name if !contains(keys(var.shared_dns_zones), key) }
   name                = each.value
   resource_group_name = var.resource_group_name
   tags                = var.tags
@@ -114,8 +116,8 @@ resource "azurerm_private_dns_zone" "this" {
 resource "azurerm_private_dns_zone_virtual_network_link" "this" {
   for_each              = local.zones
   name                  = var.name
-  resource_group_name   = var.resource_group_name
-  private_dns_zone_name = azurerm_private_dns_zone.this[each.key].name
+  resource_group_name   = contains(keys(var.shared_dns_zones), each.key) ? split("/", var.shared_dns_zones[each.key])[4] : var.resource_group_name
+  private_dns_zone_name = contains(keys(var.shared_dns_zones), each.key) ? each.value : azurerm_private_dns_zone.this[each.key].name
   virtual_network_id    = azurerm_virtual_network.this.id
   tags                  = var.tags
 }
@@ -125,6 +127,6 @@ resource "azurerm_virtual_network_peering" "this" {
   name                         = each.key
   resource_group_name          = var.resource_group_name
   virtual_network_name         = azurerm_virtual_network.this.name
-  remote_virtual_network_id    = each.value
+  remote_virtual_network_id    = each.value.id
   allow_virtual_network_access = true
 }

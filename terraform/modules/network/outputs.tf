@@ -12,7 +12,7 @@ output "subnet_ids" {
 
 output "dns_zone_ids" {
   description = "Private DNS zones: database, redis, key_vault, registry."
-  value       = { for name, zone in azurerm_private_dns_zone.this : name => zone.id }
+  value       = merge({ for name, zone in azurerm_private_dns_zone.this : name => zone.id }, var.shared_dns_zones)
 }
 
 output "outbound_address" {

@@ -42,7 +42,17 @@ variable "zones" {
 }
 
 variable "peers" {
-  description = "Networks of other regions to peer with: name to ID."
+  description = "Networks of other regions to peer with: name to ID and /16. Their nodes and operators reach the database here, and nothing else."
+  type        = map(object({ id = string, address_space = string }))
+  default     = {}
+  validation {
+    condition     = alltrue([for peer in values(var.peers) : can(cidrhost(peer.address_space, 0)) && endswith(peer.address_space, "/16") && try(cidrhost(peer.address_space, 0) != cidrhost(var.address_space, 0), true)])
+    error_message = "peers: networks of 16 bits, each another than this one: networks that overlap cannot be peered."
+  }
+}
+
+variable "shared_dns_zones" {
+  description = "Private DNS zones of another region that this network is linked to, in place of making them: database, redis, key_vault or registry to ID."
   type        = map(string)
   default     = {}
 }

@@ -94,8 +94,7 @@ module "database" {
   storage_mb                 = var.database.storage_mb
   high_availability          = var.database.high_availability
   backup_retention_days      = var.database.backup_days
-  replica_location           = var.database.replica_location
-  replica_subnet_id          = var.database.replica_subnet_id
+  replica                    = var.database.replica
   geo_redundant_backup       = var.database.geo_backup
   tenant_id                  = var.tenant_id
   administrator_password     = module.key_vault.database_administrator_password
@@ -114,7 +113,7 @@ module "load_balancer" {
   domain                       = var.domain
   dns_zone_name                = var.dns_zone.name
   dns_zone_resource_group_name = var.dns_zone.resource_group_name
-  regions                      = var.regions
+  standby                      = var.standby == null ? null : { location = var.standby.location, address = var.standby.address, action_group_id = module.monitoring.action_group_id }
   cluster_principal_id         = module.aks.cluster_principal_id
   tags                         = var.tags
 }

@@ -23,6 +23,11 @@ output "replica_host" {
   value       = module.database.replica_host
 }
 
+output "writer_host" {
+  description = "Where there are two: leads to whichever database is the primary."
+  value       = module.database.writer_host
+}
+
 output "redis_host" {
   description = "Redis: 6380, TLS."
   value       = module.redis.host
@@ -46,4 +51,19 @@ output "ingress_address" {
 output "network_id" {
   description = "The virtual network, for peering."
   value       = module.network.id
+}
+
+output "dns_zone_ids" {
+  description = "Private DNS zones, for another region."
+  value       = module.network.dns_zone_ids
+}
+
+output "key_vault_id" {
+  description = "Key Vault, for another region."
+  value       = module.key_vault.id
+}
+
+output "registry_id" {
+  description = "Registry, for another region."
+  value       = module.acr.id
 }

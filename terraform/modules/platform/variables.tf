@@ -33,8 +33,8 @@ variable "address_space" {
 }
 
 variable "peers" {
-  description = "Networks of other regions to peer with: name to ID."
-  type        = map(string)
+  description = "Networks of other regions to peer with: name to ID and /16."
+  type        = map(object({ id = string, address_space = string }))
   default     = {}
 }
 
@@ -57,14 +57,13 @@ variable "nodes" {
 }
 
 variable "database" {
-  description = "PostgreSQL: size, disk, standby in another zone, region of the replica."
+  description = "PostgreSQL: size, disk, standby in another zone, the replica in another region."
   type = object({
     sku_name          = string
     storage_mb        = optional(number, 131072)
     high_availability = optional(bool, true)
     backup_days       = optional(number, 35)
-    replica_location  = optional(string, "")
-    replica_subnet_id = optional(string, "")
+    replica           = optional(object({ location = string, resource_group_name = string, subnet_id = string, log_analytics_workspace_id = string, action_group_id = string }))
     geo_backup        = optional(bool, false)
   })
 }
@@ -95,10 +94,10 @@ variable "dns_zone" {
   default     = { name = "", resource_group_name = "" }
 }
 
-variable "regions" {
-  description = "Ingress of every region, where there is more than one: name to target and priority."
-  type        = map(object({ target = string, priority = number }))
-  default     = {}
+variable "standby" {
+  description = "Another region, to which callers are sent while this one is not ready: where, and the IPv4 address of its ingress; none when null."
+  type        = object({ location = string, address = string })
+  default     = null
 }
 
 variable "email" {

@@ -28,7 +28,7 @@ run "production" {
     error_message = "TLS alone, PgBouncer by transaction"
   }
   assert {
-    condition     = length(azurerm_postgresql_flexible_server.replica) == 0 && length(azurerm_private_endpoint.this) == 1
+    condition     = length(azurerm_postgresql_flexible_server.replica) == 0 && length(azurerm_private_endpoint.this) == 1 && length(azurerm_postgresql_flexible_server_virtual_endpoint.this) == 0 && output.writer_host == ""
     error_message = "no replica unless asked for"
   }
 }
@@ -36,12 +36,29 @@ run "production" {
 run "second_region" {
   command = plan
   variables {
-    replica_location  = "westeurope"
-    replica_subnet_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test/providers/Microsoft.Network/virtualNetworks/titanic-test-network/subnets/eu-database"
+    replica = {
+      location                   = "westeurope"
+      resource_group_name        = "titanic-test-eu"
+      subnet_id                  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test-eu/providers/Microsoft.Network/virtualNetworks/titanic-test-eu-network/subnets/database"
+      log_analytics_workspace_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test-eu/providers/Microsoft.OperationalInsights/workspaces/titanic-test-eu-logs"
+      action_group_id            = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test-eu/providers/Microsoft.Insights/actionGroups/titanic-test-eu-operators"
+    }
   }
   assert {
     condition     = azurerm_postgresql_flexible_server.replica[0].create_mode == "Replica" && azurerm_postgresql_flexible_server.replica[0].location == "westeurope" && azurerm_private_endpoint.this["replica"].location == "westeurope" && azurerm_postgresql_flexible_server_configuration.replica["pgbouncer.pool_mode"].value == "transaction"
     error_message = "a replica that can be promoted, reached privately, with the primary's parameters"
+  }
+  assert {
+    condition     = azurerm_postgresql_flexible_server.replica[0].resource_group_name == "titanic-test-eu" && azurerm_private_endpoint.this["replica"].resource_group_name == "titanic-test-eu"
+    error_message = "in its own region's group, which can be changed while the other region is out"
+  }
+  assert {
+    condition     = azurerm_postgresql_flexible_server.replica[0].sku_name == azurerm_postgresql_flexible_server.this.sku_name && azurerm_postgresql_flexible_server_virtual_endpoint.this[0].type == "ReadWrite" && output.writer_host == "titanic-test-db.writer.postgres.database.azure.com"
+    error_message = "it can change roles with the primary, and a name follows"
+  }
+  assert {
+    condition     = azurerm_monitor_metric_alert.lag[0].criteria[0].threshold == 60
+    error_message = "somebody is told when it lags"
   }
 }
 

@@ -33,3 +33,19 @@ run "release" {
     error_message = "the pipeline pushes by its token"
   }
 }
+
+run "certificates" {
+  command = plan
+  variables {
+    dns_zone_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-dns/providers/Microsoft.Network/dnsZones/titanic.example"
+    secrets     = ["redis-url-westeurope"]
+  }
+  assert {
+    condition     = azurerm_role_assignment.certificates[0].role_definition_name == "DNS Zone Contributor" && azurerm_federated_identity_credential.certificates[0].subject == "system:serviceaccount:cert-manager:cert-manager"
+    error_message = "cert-manager writes into the one zone"
+  }
+  assert {
+    condition     = toset(keys(azurerm_role_assignment.secrets)) == toset(["redis-url-westeurope"])
+    error_message = "what is named is read, and nothing else"
+  }
+}

@@ -23,14 +23,19 @@ run "two_regions" {
   variables {
     dns_zone_name                = "titanic.example"
     dns_zone_resource_group_name = "titanic-dns"
-    regions = {
-      eastus     = { target = "203.0.113.10", priority = 1 }
-      westeurope = { target = "203.0.113.20", priority = 2 }
-    }
+    standby                      = { location = "westeurope", address = "203.0.113.20", action_group_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test/providers/Microsoft.Insights/actionGroups/titanic-test-operators" }
   }
   assert {
     condition     = azurerm_traffic_manager_profile.this[0].traffic_routing_method == "Priority" && azurerm_traffic_manager_profile.this[0].monitor_config[0].path == "/health/ready" && length(azurerm_traffic_manager_external_endpoint.this) == 2
     error_message = "the first that is ready"
+  }
+  assert {
+    condition     = { for name, endpoint in azurerm_traffic_manager_external_endpoint.this : name => endpoint.priority } == { eastus = 1, westeurope = 2 } && azurerm_traffic_manager_profile.this[0].monitor_config[0].protocol == "HTTPS"
+    error_message = "this region before the other, asked by HTTPS"
+  }
+  assert {
+    condition     = azurerm_monitor_metric_alert.region[0].severity == 0
+    error_message = "somebody is told when a region is not ready"
   }
   assert {
     condition     = azurerm_dns_a_record.this[0].name == "@" && azurerm_dns_a_record.this[0].ttl == 30
@@ -54,7 +59,7 @@ run "below_the_zone" {
 run "a_name_for_a_target" {
   command = plan
   variables {
-    regions = { eastus = { target = "a.eastus.cloudapp.azure.com", priority = 1 } }
+    standby = { location = "westeurope", address = "a.westeurope.cloudapp.azure.com", action_group_id = "" }
   }
-  expect_failures = [var.regions]
+  expect_failures = [var.standby]
 }

@@ -29,11 +29,40 @@ run "subnets" {
 run "peering" {
   command = plan
   variables {
-    peers = { westeurope = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test/providers/Microsoft.Network/virtualNetworks/other" }
+    peers = { westeurope = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test/providers/Microsoft.Network/virtualNetworks/other", address_space = "10.11.0.0/16" } }
   }
   assert {
     condition     = azurerm_virtual_network_peering.this["westeurope"].allow_virtual_network_access
     error_message = "regions reach each other"
+  }
+  assert {
+    condition = { for name, group in azurerm_network_security_group.data : name => toset([for source in flatten([for rule in group.security_rule : rule.source_address_prefixes if rule.access == "Allow"]) : source if startswith(source, "10.11.")]) } == {
+      database = toset(["10.11.0.0/20", "10.11.19.0/24"]), redis = toset([]), endpoints = toset([])
+    }
+    error_message = "the other region's nodes and operators reach the database, and nothing else"
+  }
+}
+
+run "addresses_that_overlap" {
+  command = plan
+  variables {
+    peers = { westeurope = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-test/providers/Microsoft.Network/virtualNetworks/other", address_space = "10.10.0.0/16" } }
+  }
+  expect_failures = [var.peers]
+}
+
+run "zones_of_another_region" {
+  command = plan
+  variables {
+    shared_dns_zones = { database = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/titanic-other/providers/Microsoft.Network/privateDnsZones/privatelink.postgres.database.azure.com" }
+  }
+  assert {
+    condition     = toset(keys(azurerm_private_dns_zone.this)) == toset(["redis", "key_vault", "registry"]) && length(azurerm_private_dns_zone_virtual_network_link.this) == 4
+    error_message = "it is not made again, and is linked all the same"
+  }
+  assert {
+    condition     = azurerm_private_dns_zone_virtual_network_link.this["database"].resource_group_name == "titanic-other" && azurerm_private_dns_zone_virtual_network_link.this["redis"].resource_group_name == "titanic-test"
+    error_message = "the link is where the zone is"
   }
 }
 

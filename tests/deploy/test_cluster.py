@@ -1,0 +1,125 @@
+"""deploy/postgres/cluster under load: a leader that is killed, one that hangs, one that hands over. Nothing acknowledged is lost."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import titanic_config
+from support.cluster import DATABASE_PASSWORD, Cluster, as_postgres
+from support.servers import PRESET, wait_until
+from support.skips import OTHER_BUILD
+from support.writers import PASSENGER, Writers
+
+pytestmark = pytest.mark.skipif(PRESET != "release", reason=OTHER_BUILD)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = Cluster()
+    try:
+        leader = made.wait_whole()
+        made.make_roles()
+        made.start_before()
+        subprocess.run(as_postgres("pgbackrest", f"--config={leader.pgbackrest}", "--stanza=titanic", "stanza-create"), cwd="/tmp", check=True, capture_output=True, timeout=120)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def ways(cluster, hosts):
+    """A host behind PgBouncer and HAProxy, and one whose driver looks for the leader itself."""
+    cluster.wait_whole()
+    network = cluster.network
+    several = f"postgresql://titanic@{network}.11,{network}.12,{network}.13/titanic?target_session_attrs=read-write&sslmode=require"
+    password = f', password: "{DATABASE_PASSWORD}"'
+    pooled = f', direct_url: "{cluster.url(6543)}?sslmode=require"'
+    return {
+        "PgBouncer and HAProxy": hosts(titanic_config(cluster.url(6432), database=password + pooled)).wait_ready(),
+        "a URL with three hosts": hosts(titanic_config(several, database=password)).wait_ready(),
+    }
+
+
+def under_load(cluster, ways, event, what):
+    """Does `event` to the leader while both hosts take writes; all that was acknowledged is there afterwards."""
+    before = cluster.leader()
+    writers = {name: Writers(host, name) for name, host in ways.items()}
+    try:
+        wait_until(lambda: all(len(each.acknowledged) > 20 for each in writers.values()), what="writes")
+        time.sleep(1)
+        moment = time.monotonic()
+        event(before)
+        wait_until(lambda: cluster.leader() not in (None, before), 200, "another leader")
+        led = time.monotonic() - moment
+        after = cluster.leader()
+        # What was under way may still have been acknowledged by the old leader: a second later nobody asks it any more.
+        for name, each in writers.items():
+            wait_until(lambda: each.since(moment + max(led, 1)), 200, f"writes by {name}")
+            each.resumed = each.since(moment + max(led, 1)) - moment
+        time.sleep(1)
+    finally:
+        for each in writers.values():
+            each.end()
+    kept = set(after.sql("select uuid from people", "titanic").split())
+    for name, each in writers.items():
+        lost = each.lost(kept)
+        print(f"{what}, {name}: another leader after {led:.1f} s, writes after {each.resumed:.1f} s; {len(each.acknowledged)} acknowledged, {len(lost)} of them lost, {each.refused} refused, the longest answer took {each.longest:.1f} s")
+        assert not lost
+        assert each.longest < 30, "nobody waits without an end"
+    return before, after
+
+
+def test_the_leader_is_killed_under_load(cluster, ways):
+    """PostgreSQL, Patroni and etcd of one machine, at once."""
+    before, after = under_load(cluster, ways, lambda node: node.kill(), "killed")
+    assert after.role()["role"] == "master"
+    before.start()
+    began = time.monotonic()
+    cluster.wait_whole()
+    print(f"whole again {time.monotonic() - began:.1f} s after the machine came back")
+    assert before.role()["role"] == "replica" and before.sql("select pg_is_in_recovery()") == "t"
+    for host in ways.values():
+        assert host.get("/people?limit=1").status == 200
+    backup = subprocess.run(as_postgres("pgbackrest", f"--config={after.pgbackrest}", "--stanza=titanic", "--type=full", "backup"), cwd="/tmp", capture_output=True, text=True, timeout=120)
+    assert backup.returncode == 0, f"a backup of the new leader: {backup.stdout}{backup.stderr}"
+
+
+def test_the_leader_hands_over_under_load(cluster, ways):
+    """Planned: patronictl switchover."""
+
+    def hand_over(node):
+        run = cluster.patronictl(node, "switchover", "--master", node.name, "--force")
+        assert run.returncode == 0 and "Successfully switched over" in run.stdout, run.stdout + run.stderr
+
+    under_load(cluster, ways, hand_over, "handed over")
+
+
+@pytest.mark.slow
+def test_the_leader_hangs_under_load(cluster, ways):
+    """Patroni and PostgreSQL stop, their connections stay: nobody is told. The machine is started anew, as a watchdog does it."""
+
+    def hang(node):
+        node.signal(signal.SIGSTOP, names=("patroni",))
+
+    before, after = under_load(cluster, ways, hang, "hung")
+    before.kill()
+    before.start()
+    assert cluster.wait_whole() is after
+
+
+@pytest.mark.slow
+def test_two_of_three_machines_are_gone(cluster, ways):
+    """Nothing is acknowledged that one machine alone has; reads go on; with the second machine writes do."""
+    leader = cluster.leader()
+    others = [node for node in cluster.nodes if node is not leader]
+    host = ways["PgBouncer and HAProxy"]
+    for node in others:
+        node.kill()
+    answer = host.request("POST", "/people", {**PASSENGER, "name": "Alone"})
+    assert answer.status in (503, 504), answer.body
+    for node in others:
+        node.start()
+    wait_until(lambda: host.request("POST", "/people", {**PASSENGER, "name": "Again"}).status == 201, 200, "writes")
+    cluster.wait_whole()
