@@ -87,7 +87,7 @@ class Stack:
             if job["job_name"] == "titanic-postgres":  # the exporter tries for a second before it says that it failed
                 job["scrape_interval"] = job["scrape_timeout"] = "2s"
             job.pop("dns_sd_configs", None)
-            job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+            job.setdefault("static_configs", [{}])[0]["targets"] = [targets[job["job_name"]]]
             for relabel in job.get("relabel_configs", []):
                 if "blackbox" in relabel.get("replacement", ""):
                     relabel["replacement"] = f"127.0.0.1:{blackbox}"
