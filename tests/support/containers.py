@@ -82,7 +82,7 @@ exec /usr/bin/python3 {root}/tests/support/nxdomain.py 192.0.2.53
 
     @property
     def within(self):
-        return ["nsenter", "-t", str(self.process.pid), "-m", "-n"]
+        return ["nsenter", "-t", str(self.process.pid), "-m", "-n", "env", "-C", str(ROOT)]  # its own would be /
 
     def run(self, *words, **more):
         return super().run(*self.within, *words, **more)
