@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import signal
 import threading
 import time
 import uuid
@@ -277,3 +278,29 @@ def test_a_direct_url_that_leads_nowhere(hosts, postgres, pgbouncer):
     host = hosts(titanic_config(pgbouncer.url(name), database=f', direct_url: "postgresql://titanic@127.0.0.1:{free_port()}/{name}"'))
     wait_until(lambda: "refused" in host.get("/health/ready").json["plugins"]["database"].get("why", ""), what="the reason in readiness")
     assert host.get("/people").status == 503
+
+
+def test_a_server_that_takes_no_writes_any_more_is_left(hosts, own_postgres):
+    """A session keeps what its server was when it connected: once writes are refused, another is made, which finds who takes them."""
+    host = hosts(titanic_config(own_postgres.create("standby"))).wait_ready()
+    own_postgres.sql("alter database standby set default_transaction_read_only = on")
+    own_postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'standby'")
+    refused = wait_until(lambda: (answer := host.request("POST", "/people", {**NEW, "name": "Nobody"})).status == 503 and answer, what="no writes")
+    assert "retry-after" in refused.headers
+    wait_until(lambda: host.get("/people?limit=1").status == 200, what="reads")
+    own_postgres.sql("alter database standby reset default_transaction_read_only")
+    wait_until(lambda: host.request("POST", "/people", {**NEW, "name": "Somebody"}).status == 201, what="writes, without a restart")
+
+
+def test_a_server_that_hangs_is_left(hosts, own_postgres):
+    """It cancels no statement at its timeout: the host gives the connection up by itself, and goes on when the server does."""
+    host = hosts(titanic_config(own_postgres.create("hang"), database=", statement_timeout_ms: 1000")).wait_ready()
+    own_postgres.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answer = host.request("POST", "/people", {**NEW, "name": "Nobody"})
+        assert answer.status == 503 and time.monotonic() - began < 25, "well before the request's own 30 s"
+        assert host.get("/health/live").status == 200
+    finally:
+        own_postgres.signal(signal.SIGCONT)
+    wait_until(lambda: host.request("POST", "/people", {**NEW, "name": "Somebody"}).status == 201, what="writes")
