@@ -12,7 +12,6 @@ import signal
 import ssl
 import subprocess
 import tempfile
-import urllib.error
 import urllib.request
 
 from support.certificates import Authority
@@ -21,10 +20,6 @@ from support.servers import POSTGRES_BIN, ROOT, as_postgres, wait_until
 FILES = ROOT / "deploy/postgres"
 PASSWORDS = {"PATRONI_SUPERUSER_PASSWORD": "super-3", "PATRONI_REPLICATION_PASSWORD": "replicate-4", "PATRONI_REWIND_PASSWORD": "rewind-5"}
 DATABASE_PASSWORD, POOLER_PASSWORD = "the 'hosts: own", "pooler-6"
-
-
-def variables(path):
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if line and not line.startswith("#"))
 
 
 def hand_over(path):
