@@ -7,7 +7,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from support import skips  # noqa: E402
-from support.servers import Host, PgBouncer, Postgres, ROOT  # noqa: E402
+from support.servers import Host, MEMORY, PgBouncer, Postgres, ROOT  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def postgres():
-    server = Postgres()
+    server = Postgres(parent=MEMORY)
     yield server
     server.close()
 
