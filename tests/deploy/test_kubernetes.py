@@ -120,6 +120,15 @@ def test_what_is_named_is_there(rendered, overlay):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_says_what_it_is_part_of(rendered, overlay):
+    """The components' as well, which carry no such label of their own."""
+    environment = "prod" if overlay == "prod-eu" else overlay
+    for each in rendered[overlay]:
+        labels = each["metadata"].get("labels", {})
+        assert (labels.get("app.kubernetes.io/part-of"), labels.get("titanic.example/environment")) == ("titanic", environment), f"{each['kind']} {each['metadata']['name']}"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_common_label_moves_no_selector(rendered, overlay):
     """The original's labels relabelled the database's selector, which then selected the hosts."""
     for name, service in of(rendered[overlay], "Service").items():

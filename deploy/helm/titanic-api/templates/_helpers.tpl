@@ -1,11 +1,6 @@
 {{/* Labels of every object, as pairs inside { }. Never of a selector or a pod. */}}
 {{- define "titanic-api.labels" -}}
-{{- range $name, $value := .Values.labels }}{{ $name | quote }}: {{ $value | quote }}, {{ end }}
-{{- end }}
-
-{{/* Of those that are always there: deploy/k8s/base has this label, its components do not. */}}
-{{- define "titanic-api.baseLabels" -}}
-app.kubernetes.io/part-of: titanic, {{ include "titanic-api.labels" . }}
+app.kubernetes.io/part-of: titanic, {{ range $name, $value := .Values.labels }}{{ $name | quote }}: {{ $value | quote }}, {{ end }}
 {{- end }}
 
 {{- define "titanic-api.image" -}}
