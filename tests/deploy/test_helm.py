@@ -79,7 +79,9 @@ REFUSED = (
     ("configuration.file=staging", "at '/configuration/file'"),
     ("environment.LOG_LEVEL=1", "at '/environment/LOG_LEVEL': got number, want string"),
     ("networkPolicies.database={10.10.16.4}", "at '/networkPolicies/database/0'"),
+    ("ingress.host=", "at '/ingress/host'"),
     ("externalSecrets.vaultUrl=", "at '/externalSecrets/vaultUrl'"),
+    ("externalSecrets.clientId=", "at '/externalSecrets/clientId'"),
     ("backup.schedule=daily", "at '/backup/schedule'"),
     ("ingress.enabled=false", "canary.enabled needs ingress.enabled"),
 )

@@ -128,6 +128,30 @@ def test_every_object_says_what_it_is_part_of(rendered, overlay):
         assert (labels.get("app.kubernetes.io/part-of"), labels.get("titanic.example/environment")) == ("titanic", environment), f"{each['kind']} {each['metadata']['name']}"
 
 
+def test_an_environment_names_what_is_its_own(rendered):
+    """Components mark what an overlay has to replace. A targeted patch that meets nothing is silent, and so would be a mark that stays."""
+    mark = "NAMED-BY-AN-OVERLAY"
+    marked = {path.name: path.read_text().count(mark) for path in K8S.rglob("components/*/*.yaml") if path.name != "kustomization.yaml"}
+    assert {name: count for name, count in marked.items() if count} == {"store.yaml": 3, "ingress.yaml": 2}
+    vaults, clients, hosts = {}, {}, {}
+    for overlay, everything in rendered.items():
+        assert mark not in yaml.safe_dump_all(everything), overlay
+        if overlay != "dev":  # which has neither a vault nor an ingress
+            vaults[overlay] = one(everything, "SecretStore")["spec"]["provider"]["azurekv"]["vaultUrl"]
+            clients[overlay] = of(everything, "ServiceAccount")["titanic-secrets"]["metadata"]["annotations"]["azure.workload.identity/client-id"]
+            hosts[overlay] = one(everything, "Ingress")["spec"]["rules"][0]["host"]
+            assert one(everything, "Ingress")["spec"]["tls"][0]["hosts"] == [hosts[overlay]]
+    assert len(set(clients.values())) == len(clients), "each reads as itself"
+    for each in (vaults, hosts):
+        assert each["prod"] == each["prod-eu"] != each["staging"], "both regions of production are one environment"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_hosts_say_which_version_they_are(rendered, overlay):
+    environment = next(each["data"] for name, each in of(rendered[overlay], "ConfigMap").items() if name.startswith("titanic-environment-"))
+    assert one(rendered[overlay], "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{environment['SERVICE_VERSION']}")
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_common_label_moves_no_selector(rendered, overlay):
     """The original's labels relabelled the database's selector, which then selected the hosts."""

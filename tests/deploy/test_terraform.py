@@ -219,12 +219,11 @@ def test_kubernetes_means_the_same_in_the_second_region(plans):
     subnets = {(values["virtual_network_name"].removesuffix("-network"), values["name"]): values["address_prefixes"][0] for values in of(plan, "azurerm_subnet").values()}
     to = lambda policy: [each["ipBlock"]["cidr"] for each in policy["spec"]["egress"][0]["to"]]
     assert to(yaml.safe_load((component / "network-policy.yaml").read_text())) == [subnets[region, "database"] for region in REGIONS]
-    _, policy = yaml.safe_load_all((overlay / "names.yaml").read_text())
-    assert to(policy) == [subnets["titanic-prod-eu", "redis"]]
+    assert to(yaml.safe_load((overlay / "network-policy.yaml").read_text())) == [subnets["titanic-prod-eu", "redis"]]
     kustomization = yaml.safe_load((overlay / "kustomization.yaml").read_text())
     assert kustomization["configMapGenerator"][0]["literals"] == ["REDIS_HOST=titanic-prod-eu.redis.cache.windows.net"] and "titanic-prod-eu" in {values["name"] for values in of(plan, "azurerm_redis_cache").values()}
     secrets = {values["name"] for values in of(plan, "azurerm_key_vault_secret").values()}
-    (asked,) = re.findall(r"path: /spec/data/2/remoteRef/key, value: (\S+) ", kustomization["patches"][1]["patch"])
+    (asked,) = re.findall(r"path: /spec/data/2/remoteRef/key, value: (\S+) ", kustomization["patches"][-1]["patch"])
     assert asked in secrets
     readable = {values["scope"].rsplit("/", 1)[1] for address, values in of(plan, "azurerm_role_assignment").items() if ".module.iam.azurerm_role_assignment.secrets[" in address and values.get("scope")}
     assert readable <= secrets
@@ -250,7 +249,7 @@ def test_kubernetes_means_the_same(plans, environment):
     assert f"@{name}.postgres.database.azure.com:6432/" in variables["DATABASE_URL"] and f"@{name}.postgres.database.azure.com:5432/" in variables["DATABASE_DIRECT_URL"]
     assert variables["REDIS_HOST"] == f"{one(plan, 'azurerm_redis_cache')['name']}.redis.cache.windows.net"
     assert variables["TRUSTED_PROXIES"] == one(plan, "azurerm_kubernetes_cluster")["network_profile"][0]["pod_cidr"]
-    assert f"https://{one(plan, 'azurerm_key_vault')['name']}.vault.azure.net" in (overlay / "names.yaml").read_text()
+    assert f"https://{one(plan, 'azurerm_key_vault')['name']}.vault.azure.net" in (overlay / "key-vault.yaml").read_text()
     secrets = {values["name"] for values in of(plan, "azurerm_key_vault_secret").values()}
     asked = {each["remoteRef"]["key"] for each in yaml.safe_load((ROOT / "deploy/k8s/components/external-secrets/secret.yaml").read_text())["spec"]["data"]}
     assert asked <= secrets
