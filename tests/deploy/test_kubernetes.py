@@ -152,6 +152,29 @@ def test_the_hosts_say_which_version_they_are(rendered, overlay):
     assert one(rendered[overlay], "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{environment['SERVICE_VERSION']}")
 
 
+@pytest.mark.parametrize("overlay", ("staging", "prod", "prod-eu"))
+def test_the_database_is_known_by_its_certificate(rendered, overlay):
+    """By roots that are there: in the hosts' image, and from it for whoever else asks the database."""
+    everything, roots = rendered[overlay], "/etc/ssl/certs/ca-certificates.crt"
+    environment = next(each["data"] for name, each in of(everything, "ConfigMap").items() if name.startswith("titanic-environment-"))
+    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(environment[name]).query)
+        assert (asked["sslmode"], asked["sslrootcert"]) == (["verify-full"], [roots]), name
+    assert " ca-certificates " in (ROOT / "deploy/container/Containerfile").read_text()
+    hosts = one(everything, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
+    clients = {name: template["spec"] for name, template in pod_templates(everything).items() if template["metadata"]["labels"].get("titanic.example/database") == "client"}
+    assert set(clients) == {"Deployment/titanic-api", "Job/titanic-migrate", "CronJob/titanic-backup"}
+    for name, spec in clients.items():
+        (container,) = spec["containers"]
+        mounted = [mount["name"] for mount in container["volumeMounts"] if roots.startswith(mount["mountPath"] + "/")]
+        if container["image"] == hosts:
+            assert not mounted, f"{name}: nothing lies over the image's own"
+        else:
+            (first,) = spec["initContainers"]
+            (mount,) = first["volumeMounts"]
+            assert first["image"] == hosts and first["command"] == ["cp", roots, mount["mountPath"]] and mounted == [mount["name"]], name
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_common_label_moves_no_selector(rendered, overlay):
     """The original's labels relabelled the database's selector, which then selected the hosts."""
