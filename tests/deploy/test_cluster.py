@@ -32,10 +32,10 @@ def cluster():
 def ways(cluster, hosts):
     """A host behind PgBouncer and HAProxy, and one whose driver looks for the leader itself."""
     cluster.wait_whole()
-    network = cluster.network
-    several = f"postgresql://titanic@{network}.11,{network}.12,{network}.13/titanic?target_session_attrs=read-write&sslmode=require"
+    network, roots = cluster.network, f"sslrootcert={cluster.authority.file}"
+    several = f"postgresql://titanic@{network}.11,{network}.12,{network}.13/titanic?target_session_attrs=read-write&sslmode=verify-full&{roots}"
     password = f', password: "{DATABASE_PASSWORD}"'
-    pooled = f', direct_url: "{cluster.url(6543)}?sslmode=require"'
+    pooled = f', direct_url: "{cluster.url(6543)}?sslmode=verify-ca&{roots}"'
     return {
         "PgBouncer and HAProxy": hosts(titanic_config(cluster.url(6432), database=password + pooled)).wait_ready(),
         "a URL with three hosts": hosts(titanic_config(several, database=password)).wait_ready(),
