@@ -8,7 +8,7 @@ BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost
 TEST_PACKAGES=(libgtest-dev libbenchmark-dev python3 python3-pytest python3-pytest-xdist postgresql-15 postgresql-client-15 binutils procps
   util-linux curl openssl shellcheck clang-format clang-tidy nginx-light wrk slowhttptest strace redis-server pgbouncer prometheus
   python3-prometheus-client prometheus-alertmanager prometheus-blackbox-exporter prometheus-postgres-exporter protobuf-compiler
-  python3-protobuf python3-yaml chromium zstd sqlmap wapiti python3-seccomp systemd iproute2 prometheus-pushgateway haproxy pgbackrest dpkg-dev
+  python3-protobuf python3-yaml python3-cryptography chromium zstd sqlmap wapiti python3-seccomp systemd iproute2 prometheus-pushgateway haproxy pgbackrest dpkg-dev
   patroni etcd-server docker-compose inotify-tools)
 export BUILD_PACKAGES TEST_PACKAGES
 
