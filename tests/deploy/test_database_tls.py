@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+import urllib.parse
 
 import pytest
 
 from conftest import titanic_config
 from support.certificates import Authority
-from support.kubernetes import K8S
-from support.servers import PRESET, Postgres, wait_until
+from support.kubernetes import K8S, objects, of, one, pod_templates
+from support.servers import PRESET, ROOT, Postgres, wait_until
 from support.skips import OTHER_BUILD
 
 pytestmark = pytest.mark.skipif(PRESET != "release", reason=OTHER_BUILD)
@@ -45,6 +46,29 @@ def query(roots):
 def wrong(database, tmp_path):
     """What is refused: (roots, the server's name, why)."""
     return ((Authority(tmp_path / "other").file, "127.0.0.1", "certificate verify failed"), (database[0].authority.file, "localhost", 'does not match host name "localhost"'), (tmp_path / "none.pem", "127.0.0.1", "does not exist"))
+
+
+@pytest.mark.parametrize("overlay", ("staging", "prod", "prod-eu"))
+def test_the_database_is_known_by_its_certificate(overlay):
+    """By roots that are there: in the hosts' image, and from it for whoever else asks the database."""
+    everything = objects(K8S / "overlays" / overlay)
+    environment = next(each["data"] for name, each in of(everything, "ConfigMap").items() if name.startswith("titanic-environment-"))
+    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(environment[name]).query)
+        assert (asked["sslmode"], asked["sslrootcert"]) == (["verify-full"], [ROOTS]), name
+    assert " ca-certificates " in (ROOT / "deploy/container/Containerfile").read_text()
+    hosts = one(everything, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
+    clients = {name: template["spec"] for name, template in pod_templates(everything).items() if template["metadata"]["labels"].get("titanic.example/database") == "client"}
+    assert set(clients) == {"Deployment/titanic-api", "Job/titanic-migrate", "CronJob/titanic-backup"}
+    for name, spec in clients.items():
+        (container,) = spec["containers"]
+        mounted = [mount["name"] for mount in container["volumeMounts"] if ROOTS.startswith(mount["mountPath"] + "/")]
+        if container["image"] == hosts:
+            assert not mounted, f"{name}: nothing lies over the image's own"
+        else:
+            (first,) = spec["initContainers"]
+            (mount,) = first["volumeMounts"]
+            assert first["image"] == hosts and first["command"] == ["cp", ROOTS, mount["mountPath"]] and mounted == [mount["name"]], name
 
 
 def backup(url, folder):

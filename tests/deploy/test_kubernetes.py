@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from support.http import check, contract_config
-from support.kubernetes import K8S, OVERLAYS, Network, Pod, known, objects, of, pod_templates, render, selects
+from support.kubernetes import K8S, OVERLAYS, Network, Pod, known, objects, of, one, pod_templates, render, selects
 from support.servers import CONTRACT, PRESET, ROOT, free_port, wait_until
 from support.skips import OTHER_BUILD
 
@@ -80,11 +80,6 @@ def test_pods_are_restricted(rendered, overlay):
             assert "/" in image and tag not in ("", "latest"), container["image"]
 
 
-def one(everything, kind):
-    (found,) = of(everything, kind).values()
-    return found
-
-
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_is_named_is_there(rendered, overlay):
     everything = rendered[overlay]
@@ -150,29 +145,6 @@ def test_an_environment_names_what_is_its_own(rendered):
 def test_the_hosts_say_which_version_they_are(rendered, overlay):
     environment = next(each["data"] for name, each in of(rendered[overlay], "ConfigMap").items() if name.startswith("titanic-environment-"))
     assert one(rendered[overlay], "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{environment['SERVICE_VERSION']}")
-
-
-@pytest.mark.parametrize("overlay", ("staging", "prod", "prod-eu"))
-def test_the_database_is_known_by_its_certificate(rendered, overlay):
-    """By roots that are there: in the hosts' image, and from it for whoever else asks the database."""
-    everything, roots = rendered[overlay], "/etc/ssl/certs/ca-certificates.crt"
-    environment = next(each["data"] for name, each in of(everything, "ConfigMap").items() if name.startswith("titanic-environment-"))
-    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
-        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(environment[name]).query)
-        assert (asked["sslmode"], asked["sslrootcert"]) == (["verify-full"], [roots]), name
-    assert " ca-certificates " in (ROOT / "deploy/container/Containerfile").read_text()
-    hosts = one(everything, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
-    clients = {name: template["spec"] for name, template in pod_templates(everything).items() if template["metadata"]["labels"].get("titanic.example/database") == "client"}
-    assert set(clients) == {"Deployment/titanic-api", "Job/titanic-migrate", "CronJob/titanic-backup"}
-    for name, spec in clients.items():
-        (container,) = spec["containers"]
-        mounted = [mount["name"] for mount in container["volumeMounts"] if roots.startswith(mount["mountPath"] + "/")]
-        if container["image"] == hosts:
-            assert not mounted, f"{name}: nothing lies over the image's own"
-        else:
-            (first,) = spec["initContainers"]
-            (mount,) = first["volumeMounts"]
-            assert first["image"] == hosts and first["command"] == ["cp", roots, mount["mountPath"]] and mounted == [mount["name"]], name
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -61,6 +61,11 @@ def of(everything, kind):
     return {each["metadata"]["name"]: each for each in everything if each["kind"] == kind}
 
 
+def one(everything, kind):
+    (found,) = of(everything, kind).values()
+    return found
+
+
 def pod_templates(everything):
     """Name to the pod template of whatever starts pods."""
     found = {}
