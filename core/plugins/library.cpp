@@ -38,8 +38,9 @@ std::shared_ptr<Library> Library::open(const std::string& path, std::string* err
   library->path_ = path;
   try {
     namespace dll = boost::dll;
-    // Never unmapped: a string, a vtable or a thread-local destructor of the plugin may still be in use anywhere.
-    static std::deque<dll::shared_library> mapped;
+    // Never unmapped, not even when the process ends: a string, a vtable or a thread-local destructor of the plugin may
+    // still be in use anywhere, and a thread that waits for a name server may yet come back.
+    static auto& mapped = *new std::deque<dll::shared_library>;
     dll::shared_library& handle = mapped.emplace_back();
     handle.load(std::filesystem::absolute(path).string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     library->descriptor_ = handle.get<const bh_plugin*()>("bh_plugin_v1")();

@@ -392,6 +392,16 @@ def test_usage():
     assert bad.returncode == 1 and "/configurePresets/0/binaryDir: the environment variable sourceDir is not set" in bad.stderr
 
 
+def test_no_library_is_unmapped_at_the_end(hosts, tmp_path):
+    """A thread nobody can join may be in it: one that waits for a name server, say."""
+    loader = tmp_path / "loader"
+    host = hosts(contract_config("cpp_hello"), environment={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": str(loader)})
+    pid = host.process.pid
+    assert host.stop() == 0
+    lines = [line for line in (tmp_path / f"loader.{pid}").read_text().splitlines() if "cpp_hello.so" in line]
+    assert any("calling init" in line for line in lines) and not any("destroying link map" in line for line in lines), lines
+
+
 def test_every_first_party_plugin_describes_its_configuration():
     libraries = sorted((BUILD / "lib/bulkhead").glob("*.so"))
     assert {library.stem for library in libraries} >= {"database", "people", "health", "openapi"}
