@@ -65,7 +65,7 @@ void Redis::stop() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    stopping_.request_stop();
   }
   ::eventfd_write(wake_, 1);
   thread_.join();
@@ -77,7 +77,8 @@ void Redis::push(Command command) {
   {
     const std::lock_guard lock(mutex_);
     const size_t bytes = command.kind == Kind::kSet ? command.words.back().size() : 0;
-    if (!up_ || (stopping_ && command.kind == Kind::kGet) || (bytes != 0 && queued_bytes_ + bytes > kMostQueued)) {
+    if (!up_ || (stopping_.stop_requested() && command.kind == Kind::kGet) ||
+        (bytes != 0 && queued_bytes_ + bytes > kMostQueued)) {
       missed_ = missed_ || command.kind == Kind::kChanged;
     } else {
       queued_bytes_ += bytes;
@@ -121,7 +122,8 @@ void Redis::run() {
   uint32_t pause = kFirstPauseMs;
   uint64_t stop_by = 0;
   while (true) {
-    why_ = connect();
+    // What has to be told yet may take a moment.
+    why_ = connect(stop_by == 0 ? stopping_.get_token() : std::stop_token());
     if (why_.empty()) {
       pause = kFirstPauseMs;
       if (reported_ != why_) host_.info("redis ready", {{"url", settings_.url.display}});
@@ -131,8 +133,8 @@ void Redis::run() {
     fail(why_);
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_ && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
-      if (stopping_ && (!missed_ || host_.now_ns() > stop_by)) return;
+      if (stopping_.stop_requested() && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
+      if (stopping_.stop_requested() && (!missed_ || host_.now_ns() > stop_by)) return;
     }
     wait(pause);
     pause = std::min(pause * 2, kLastPauseMs);
@@ -168,10 +170,10 @@ std::string Redis::hello(redisContext* commands) {
   }
 }
 
-std::string Redis::connect() {
+std::string Redis::connect(const std::stop_token& stop) {
   std::string wrong;
-  Context commands = bulkhead::redis::open(settings_.url, kConnectMs, &wrong);
-  Context messages = commands ? bulkhead::redis::open(settings_.url, kConnectMs, &wrong) : nullptr;
+  Context commands = bulkhead::redis::open(settings_.url, kConnectMs, stop, &wrong);
+  Context messages = commands ? bulkhead::redis::open(settings_.url, kConnectMs, stop, &wrong) : nullptr;
   if (!messages) return wrong;
   const Reply subscribed = ask(messages.get(), {"SUBSCRIBE", channel_});
   if (wrong = refusal(messages.get(), subscribed); !wrong.empty()) return wrong;
@@ -197,7 +199,7 @@ void Redis::serve() {
     {
       const std::lock_guard lock(mutex_);
       queue.swap(queue_);
-      if (stopping_ && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
+      if (stopping_.stop_requested() && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
     }
     const uint64_t now = host_.now_ns();
     if (stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by)) return;
@@ -329,7 +331,7 @@ void Redis::fail(const std::string& why) {
   {
     const std::lock_guard lock(mutex_);
     was_up = std::exchange(up_, false);
-    stopping = stopping_;
+    stopping = stopping_.stop_requested();
     queue.swap(queue_);
     queued_bytes_ = 0;
     for (const Command& command : queue) missed_ = missed_ || command.kind == Kind::kChanged;

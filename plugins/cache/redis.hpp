@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -70,7 +71,7 @@ class Redis {
   };
   void push(Command command);
   void run();
-  std::string connect();  // "" or why not
+  std::string connect(const std::stop_token& stop);  // "" or why not
   std::string hello(redisContext* commands);
   void serve();
   bool beat();
@@ -92,8 +93,9 @@ class Redis {
 
   std::mutex mutex_;
   std::vector<Command> queue_;
-  size_t queued_bytes_ = 0;                              // of answers to be stored
-  bool up_ = false, missed_ = false, stopping_ = false;  // missed_: somebody was not told of a change
+  size_t queued_bytes_ = 0;           // of answers to be stored
+  bool up_ = false, missed_ = false;  // missed_: somebody was not told of a change
+  std::stop_source stopping_;         // requested under mutex_
 
   // Its thread's.
   bulkhead::redis::Context commands_, messages_;

@@ -43,7 +43,7 @@ void Shared::start() {
 void Shared::stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    stopping_.request_stop();
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
@@ -60,7 +60,7 @@ void Shared::take(const std::vector<Item>& items, Done done) {
   }
   {
     const std::lock_guard lock(mutex_);
-    if (up_ && !stopping_ && queue_.size() < kMostQueued) {
+    if (up_ && !stopping_.stop_requested() && queue_.size() < kMostQueued) {
       call.words[1] = script_;
       queue_.push_back(std::exchange(call, {}));
     }
@@ -75,7 +75,7 @@ void Shared::take(const std::vector<Item>& items, Done done) {
 
 std::string Shared::connect() {
   std::string why;
-  redis::Context context = redis::open(settings_.url, kConnectMs, &why);
+  redis::Context context = redis::open(settings_.url, kConnectMs, stopping_.get_token(), &why);
   if (!context) return why;
   const redis::Reply loaded =
       redis::ask(context.get(), {"SCRIPT", "LOAD", std::string(ratelimit_embedded::scripts_take_lua)});
@@ -123,7 +123,7 @@ bool Shared::exchange(std::deque<Call>* calls, std::string* why) {
 
 bool Shared::pause(uint32_t ms) {
   std::unique_lock lock(mutex_);
-  return !changed_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return stopping_; });
+  return !changed_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return stopping_.stop_requested(); });
 }
 
 void Shared::tell(bool up, const std::string& why) {
@@ -143,8 +143,8 @@ void Shared::run() {
         std::deque<Call> calls;
         {
           std::unique_lock lock(mutex_);
-          changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-          if (stopping_ && queue_.empty()) return;
+          changed_.wait(lock, [this] { return stopping_.stop_requested() || !queue_.empty(); });
+          if (stopping_.stop_requested() && queue_.empty()) return;
           calls.swap(queue_);
         }
         good = exchange(&calls, &why);

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,7 +67,8 @@ class Shared {
   std::mutex mutex_;  // what follows
   std::condition_variable changed_;
   std::deque<Call> queue_;
-  bool up_ = false, stopping_ = false;
+  bool up_ = false;
+  std::stop_source stopping_;  // requested under mutex_
   std::thread thread_;
 };
 

@@ -1,7 +1,7 @@
 // bulkhead/redis.hpp - the words plugins have over hiredis; for those that link it.
 //
 //   std::string why;
-//   const redis::Context context = redis::open(url, 1000, &why);
+//   const redis::Context context = redis::open(url, 1000, stop, &why);
 //   const redis::Reply reply = redis::ask(context.get(), {"GET", key});
 //   if (why = redis::refusal(context.get(), reply); why.empty()) use(redis::text(reply.get()));
 //
@@ -12,13 +12,17 @@
 #include <hiredis/hiredis.h>
 #include <sys/time.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bulkhead/redis_url.hpp"
+#include "bulkhead/resolve.hpp"
 
 namespace bulkhead::redis {
 
@@ -71,14 +75,25 @@ inline std::string refusal(const redisContext* context, const Reply& reply) {
   return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
 }
 
-// Connected, logged in and on the database of the URL; null: *why says what is wrong. The timeout also holds for what
-// is asked afterwards.
-inline Context open(const RedisUrl& url, uint32_t timeout_ms, std::string* why) {
-  const timeval timeout = milliseconds(timeout_ms);
-  Context context(redisConnectWithTimeout(url.host.c_str(), url.port, timeout));
-  *why = !context ? "out of memory" : context->err != 0 ? context->errstr : "";
+// Connected, logged in and on the database of the URL; null: *why says what is wrong. Finding the host and connecting
+// take no longer than the timeout, and `stop` ends the wait for name servers. It also holds for what is asked
+// afterwards.
+inline Context open(const RedisUrl& url, uint32_t timeout_ms, const std::stop_token& stop, std::string* why) {
+  const auto deadline = resolve::Clock::now() + std::chrono::milliseconds(timeout_ms);
+  const resolve::Answer host = resolve::look_up(url.host)->await(deadline, stop);
+  *why = host.why.empty() ? "" : url.host + ": " + host.why;
+  Context context;
+  auto left = static_cast<int64_t>(host.addresses.size());
+  for (const std::string& address : host.addresses) {
+    // One that swallows everything leaves time for those after it.
+    const auto share = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - resolve::Clock::now()) / left--;
+    const timeval timeout = milliseconds(static_cast<uint32_t>(std::max<int64_t>(share.count(), 1)));
+    context.reset(redisConnectWithTimeout(address.c_str(), url.port, timeout));
+    *why = !context ? "out of memory" : context->err != 0 ? context->errstr : "";
+    if (why->empty()) break;
+  }
   if (!why->empty()) return nullptr;
-  redisSetTimeout(context.get(), timeout);
+  redisSetTimeout(context.get(), milliseconds(timeout_ms));
   if (!url.password.empty()) {
     std::vector<std::string> words = {"AUTH"};
     if (!url.user.empty()) words.push_back(url.user);
