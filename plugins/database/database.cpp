@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,10 @@ void forget(std::string* password) {
 }
 
 // One of the databases that are named, at `pointer` of the configuration.
-SessionSettings read_session(const bulkhead::Json& config, const std::string& pointer) {
+SessionSettings read_session(const bulkhead::Json& config, const std::string& pointer,
+                             const std::stop_token& stopping) {
   SessionSettings session;
+  session.stopping = stopping;
   session.url = read_url(config, pointer);
   session.statement_timeout_ms = config.at("statement_timeout_ms");
   session.connect_timeout_s = config.at("connect_timeout_s");
@@ -48,9 +51,9 @@ SessionSettings read_session(const bulkhead::Json& config, const std::string& po
   return session;
 }
 
-PoolSettings read_settings(const bulkhead::Json& config) {
+PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& stopping) {
   PoolSettings settings;
-  settings.session = read_session(config, "/url");
+  settings.session = read_session(config, "/url", stopping);
   const bool sqlite = settings.session.url.dialect == Dialect::kSqlite;
   const bulkhead::Json& pool = config.at("pool");
   const size_t usual_min = sqlite ? 2 : 10, usual_max = sqlite ? 4 : 20;
@@ -64,11 +67,11 @@ PoolSettings read_settings(const bulkhead::Json& config) {
   settings.service = config.at("service");
   settings.replica_lag_ms = config.at("replica_lag_ms");
   if (!config.at("direct_url").get_ref<const std::string&>().empty()) {
-    settings.direct = read_session(config, "/direct_url");
+    settings.direct = read_session(config, "/direct_url", stopping);
     settings.session.pooled = true;
   }
   for (size_t i = 0; i < config.at("replicas").size(); ++i) {
-    settings.replicas.push_back(read_session(config, "/replicas/" + std::to_string(i)));
+    settings.replicas.push_back(read_session(config, "/replicas/" + std::to_string(i), stopping));
     settings.replicas.back().pooled = settings.session.pooled;
   }
   const auto elsewhere = [](const SessionSettings& session) { return session.url.dialect == Dialect::kSqlite; };
@@ -109,7 +112,7 @@ class Database : public bulkhead::Plugin {
   Database(bulkhead::Host h, const bulkhead::Json& config)
       : Plugin(h),
         config_(without_passwords(config)),
-        pool_(h, read_settings(config)),
+        pool_(h, read_settings(config, stopping_.get_token())),
         listener_(h, pool_.settings().direct ? *pool_.settings().direct : pool_.settings().session) {
     api_.size = sizeof api_;
     api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
@@ -155,6 +158,7 @@ class Database : public bulkhead::Plugin {
     }
   }
   void quiesce() override {
+    stopping_.request_stop();
     listener_.stop();
     pool_.quiesce();
   }
@@ -214,6 +218,7 @@ class Database : public bulkhead::Plugin {
   }
 
   const bulkhead::Json config_;  // without passwords
+  std::stop_source stopping_;
   Pool pool_;
   Listener listener_;
   bh_sql api_{};

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "postgresql.hpp"
+#include "conninfo.hpp"
 
 namespace database {
 
@@ -63,7 +63,8 @@ void Listener::run() {
   std::string reported;
   while (!stopping_) {
     const std::string why = serve();
-    if (!why.empty() && why != reported) host_.warn("not listening to the database", {{"reason", why}});
+    if (!why.empty() && why != reported && !settings_.stopping.stop_requested())
+      host_.warn("not listening to the database", {{"reason", why}});
     if (!why.empty()) wait(kRetryMs);
     reported = why;
   }
@@ -83,7 +84,9 @@ std::string Listener::serve() {
     eventfd_t ignored = 0;
     ::eventfd_read(wake_, &ignored);
   }
-  const Connection connection(PQconnectdb(conninfo(settings_).c_str()), PQfinish);
+  const Conninfo server = conninfo(settings_);
+  if (server.text.empty()) return server.unknown;
+  const Connection connection(PQconnectdb(server.text.c_str()), PQfinish);
   const auto wrong = [&] {
     std::string text = PQerrorMessage(connection.get());
     std::replace(text.begin(), text.end(), '\n', ' ');

@@ -191,7 +191,7 @@ bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& loc
       ++lane.awake;
       return true;
     }
-    if (lane.replica == kNone) {
+    if (lane.replica == kNone && !lane.session->stopping.stop_requested()) {
       why_down_ = outcome.message;
       tell_health();
     }

@@ -76,23 +76,6 @@ bh_value cell(int32_t kind, const PGresult* result, int row, int column) {
 
 }  // namespace
 
-std::string conninfo(const SessionSettings& settings) {
-  auto keywords = settings.url.keywords;
-  auto add = [&](const char* key, const std::string& value) {
-    for (const auto& pair : keywords)
-      if (pair.first == key) return;
-    keywords.emplace_back(key, value);
-  };
-  add("connect_timeout", std::to_string(settings.connect_timeout_s));
-  add("tcp_user_timeout", "10000");
-  add("keepalives_idle", "30");
-  add("keepalives_interval", "10");
-  add("application_name", settings.application_name);
-  add("client_encoding", "UTF8");
-  if (settings.passfile) add("passfile", settings.passfile->path());
-  return connection_string(keywords);
-}
-
 std::string positional(std::string_view sql) {
   std::string out;
   out.reserve(sql.size());

@@ -21,10 +21,6 @@
 namespace database {
 
 struct Outcome;
-struct SessionSettings;
-
-// For libpq.
-std::string conninfo(const SessionSettings& settings);
 
 // ":name" becomes "$1", "$2", ... by order of appearance; text in '' and "" and "::" stay.
 std::string positional(std::string_view sql);

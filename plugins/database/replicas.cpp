@@ -8,7 +8,7 @@
 #include <charconv>
 #include <chrono>
 
-#include "postgresql.hpp"
+#include "conninfo.hpp"
 
 namespace database {
 
@@ -26,7 +26,12 @@ class Position {
 
   // False, and why.
   bool ask(const char* sql, uint64_t* position, std::string* why) {
-    if (!connection_) connection_.reset(PQconnectdb(conninfo(settings_).c_str()));
+    if (!connection_) {
+      const Conninfo server = conninfo(settings_);
+      *why = server.unknown;
+      if (server.text.empty()) return false;
+      connection_.reset(PQconnectdb(server.text.c_str()));
+    }
     const std::string_view text = first_cell(sql, why);
     if (std::from_chars(text.data(), text.data() + text.size(), *position).ec == std::errc()) return true;
     std::replace(why->begin(), why->end(), '\n', ' ');

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
+#include "conninfo.hpp"
 #include "multirow.hpp"
 #include "postgresql.hpp"
 #include "result.hpp"
@@ -87,12 +88,15 @@ class Session::Impl {
 
   Outcome connect() {
     disconnect();
-    return guarded([&](Outcome&) {
-      if (settings_.url.dialect == Dialect::kPostgresql)
-        connect_postgresql();
-      else
-        connect_sqlite();
+    if (settings_.url.dialect == Dialect::kSqlite) return guarded([&](Outcome&) { connect_sqlite(); });
+    Conninfo server;
+    Outcome outcome = guarded([&](Outcome&) {
+      server = conninfo(settings_);
+      if (server.text.empty()) throw soci::soci_error(std::exchange(server.unknown, {}));
+      connect_postgresql(server.text);
     });
+    if (outcome.status != BH_OK && !server.unknown.empty()) outcome.message += "; " + server.unknown;
+    return outcome;
   }
 
   void disconnect() {
@@ -327,8 +331,8 @@ class Session::Impl {
     return outcome;
   }
 
-  void connect_postgresql() {
-    auto opened = std::make_unique<soci::session>(soci::postgresql, conninfo(settings_));
+  void connect_postgresql(const std::string& server) {
+    auto opened = std::make_unique<soci::session>(soci::postgresql, server);
     {
       const std::lock_guard lock(connection_mutex_);
       session_ = std::move(opened);

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +29,7 @@ struct SessionSettings {
   std::shared_ptr<Passfile> passfile;  // null without a password
   // A pooler in transaction mode stands in between: nothing of the session outlives its transaction.
   bool pooled = false;
+  std::stop_token stopping = {};  // nobody waits for name servers any more
 };
 
 // What went wrong with a statement, or nothing.

@@ -130,7 +130,7 @@ std::string parse_url(std::string_view text, Url* url) {
   return "the database URL has no scheme that is known; " + std::string(kForm);
 }
 
-std::string connection_string(const std::vector<std::pair<std::string, std::string>>& keywords) {
+std::string connection_string(const Keywords& keywords) {
   std::string text;
   for (const auto& [key, value] : keywords) {
     text += (text.empty() ? "" : " ") + key + "='";

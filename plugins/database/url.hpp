@@ -10,12 +10,14 @@
 
 namespace database {
 
+using Keywords = std::vector<std::pair<std::string, std::string>>;
+
 enum class Dialect : uint8_t { kPostgresql, kSqlite };
 
 struct Url {
   Dialect dialect = Dialect::kSqlite;
   // PostgreSQL: libpq keywords (host, port, user, dbname, sslmode, ...), decoded, without the password.
-  std::vector<std::pair<std::string, std::string>> keywords;
+  Keywords keywords;
   std::string password;
   std::string path;     // SQLite
   std::string display;  // without the password, for messages
@@ -25,6 +27,6 @@ struct Url {
 std::string parse_url(std::string_view text, Url* url);
 
 // A libpq connection string. parse_url has refused values that SOCI would cut up.
-std::string connection_string(const std::vector<std::pair<std::string, std::string>>& keywords);
+std::string connection_string(const Keywords& keywords);
 
 }  // namespace database

@@ -8,6 +8,7 @@
 
 #include "bulkhead/services/sql.hpp"
 #include "bulkhead/testing.hpp"
+#include "conninfo.hpp"
 #include "lookup.hpp"
 #include "migrations.hpp"
 #include "multirow.hpp"
@@ -46,6 +47,56 @@ SessionSettings settings_for(const File& file) {
 }
 
 }  // namespace
+
+TEST(Conninfo, Names) {
+  Url url;
+  ASSERT_EQ(parse_url("postgresql://db-1:5433,192.0.2.1,[2001:db8::1]:5434,db-2/x", &url), "");
+  EXPECT_EQ(names_of(url.keywords), (std::vector<std::string>{"db-1", "db-2"}));
+  ASSERT_EQ(parse_url("postgresql:///x?host=/var/run/postgresql", &url), "");
+  EXPECT_TRUE(names_of(url.keywords).empty());
+  ASSERT_EQ(parse_url("postgresql:///x", &url), "");
+  EXPECT_TRUE(names_of(url.keywords).empty()) << "libpq knows";
+}
+
+TEST(Conninfo, EveryServerHasItsAddress) {
+  const std::map<std::string, std::vector<std::string>> addresses = {{"one", {"192.0.2.1"}},
+                                                                     {"two", {"192.0.2.2", "2001:db8::2"}}};
+  const auto placed = [&](const std::string& text) {
+    Url url;
+    EXPECT_EQ(parse_url("postgresql://" + text, &url), "");
+    if (!place(&url.keywords, addresses)) return std::string("nowhere");
+    return keyword(url, "host") + " | " + keyword(url, "hostaddr") + " | " + keyword(url, "port");
+  };
+  EXPECT_EQ(placed("one/x"), "one | 192.0.2.1 | ");
+  EXPECT_EQ(placed("two:5433/x"), "two,two | 192.0.2.2,2001:db8::2 | 5433");
+  EXPECT_EQ(placed("one:1,two:2/x"), "one,two,two | 192.0.2.1,192.0.2.2,2001:db8::2 | 1,2,2");
+  EXPECT_EQ(placed("unknown:1,one/x"), "one | 192.0.2.1 | ") << "its own port, which is the default one";
+  EXPECT_EQ(placed("unknown:1,two:2/x"), "two,two | 192.0.2.2,2001:db8::2 | 2,2");
+  EXPECT_EQ(placed("192.0.2.9:1,one:2/x"), "192.0.2.9,one | ,192.0.2.1 | 1,2");
+  EXPECT_EQ(placed("192.0.2.9:1,unknown:2/x"), "192.0.2.9 |  | 1");
+  EXPECT_EQ(placed("unknown:1,unknown:2/x"), "nowhere");
+  EXPECT_EQ(placed("192.0.2.9:1/x"), "192.0.2.9 |  | 1") << "nothing to find";
+  EXPECT_EQ(placed("/x?host=/run"), "/run |  | ");
+  EXPECT_EQ(placed("/x"), " |  | ");
+}
+
+TEST(Conninfo, SaysWhichNameIsUnknown) {
+  SessionSettings settings;
+  ASSERT_EQ(parse_url("postgresql://name.invalid,127.0.0.1/x", &settings.url), "");
+  std::stop_source stop;
+  stop.request_stop();
+  settings.stopping = stop.get_token();
+  const Conninfo some = conninfo(settings);
+  EXPECT_NE(some.text.find("host='127.0.0.1'"), std::string::npos) << some.text;
+  EXPECT_TRUE(some.unknown.starts_with("name.invalid: ")) << some.unknown;
+  ASSERT_EQ(parse_url("postgresql://name.invalid/x", &settings.url), "");
+  const Conninfo none = conninfo(settings);
+  EXPECT_EQ(none.text, "");
+  EXPECT_TRUE(none.unknown.starts_with("name.invalid: ")) << none.unknown;
+  ASSERT_EQ(parse_url("postgresql://127.0.0.1/x", &settings.url), "");
+  EXPECT_EQ(conninfo(settings).unknown, "");
+  EXPECT_EQ(conninfo(settings).text.find("hostaddr"), std::string::npos);
+}
 
 TEST(Url, Postgresql) {
   Url url;
