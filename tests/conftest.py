@@ -46,6 +46,20 @@ def pgbouncer(postgres):
     server.close()
 
 
+@pytest.fixture
+def started():
+    """Machines and networks (support/machine.py), all ended."""
+    made = []
+
+    def start(kind, *words, **more):
+        made.append(kind(*words, **more))
+        return made[-1]
+
+    yield start
+    for each in reversed(made):
+        each.close()
+
+
 class PooledUrl(str):
     """Of a database behind a pooler; `direct` leads past it."""
 

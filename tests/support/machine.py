@@ -1,11 +1,13 @@
 """A Debian machine with systemd, up in seconds: namespaces over a copy-on-write view of this machine's own files.
 
 What is installed here is installed there, but of its services none runs. It has no way out: what `apt-get` is to
-install there is taken off before (`without`), as a package from this machine's apt that lies where apt keeps them.
+install there is taken off before (`without`), and lies where apt keeps what it has downloaded.
 Nothing it does is seen here, and with this process it ends.
 """
 
 import pathlib
+import re
+import shutil
 import subprocess
 import tempfile
 import uuid
@@ -52,8 +54,9 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 for number in 0 1 2; do ln -s "/proc/self/fd/$number" "dev/$(cut -d, -f$((number + 1)) <<<stdin,stdout,stderr)"; done
 
-# Services start when they are told to; packages may start theirs; /tmp may be where the source is.
-rm -rf etc/systemd/system/*.wants etc/rc?.d/* usr/sbin/policy-rc.d etc/apt/apt.conf.d/docker-clean
+# Services start when they are told to; packages may start theirs, and apt is told yes; /tmp may be where the source is.
+rm -rf etc/systemd/system/*.wants etc/rc?.d/* usr/sbin/policy-rc.d etc/apt/apt.conf.d/docker-clean var/lib/man-db/auto-update
+echo "APT::Get::Assume-Yes true;" >etc/apt/apt.conf.d/90-yes
 ln -sf /dev/null etc/systemd/system/systemd-sysctl.service
 ln -sf /dev/null etc/systemd/system/getty.target
 ln -sf /lib/systemd/system/multi-user.target etc/systemd/system/default.target
@@ -68,6 +71,7 @@ mkdir mnt/old
 pivot_root . mnt/old
 umount -l /mnt/old
 rmdir /mnt/old
+mount --make-rshared /
 exec env -i container=other PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 /lib/systemd/systemd --log-target=journal
 '
 """
@@ -90,10 +94,10 @@ class Kept:
 
 
 class Network:
-    """A switch between machines that know each other by name."""
+    """A switch between machines that know each other by name, also those that are named with an address."""
 
-    def __init__(self, *names):
-        self.addresses = {name: f"192.0.2.{number}" for number, name in enumerate(names, 1)}
+    def __init__(self, *names, **addresses):
+        self.addresses = {name: f"192.0.2.{number}" for number, name in enumerate(names, 1)} | addresses
         self.kept = Kept("unshare", "--net", "sleep", "infinity")
         wait_until(lambda: pathlib.Path(f"/proc/{self.kept.pid}/ns/net").readlink() != pathlib.Path("/proc/self/ns/net").readlink(), what="a network of its own")
         self._ip("link", "add", "switch", "type", "bridge")
@@ -105,7 +109,7 @@ class Network:
     def join(self, machine):
         self._ip("link", "add", f"to-{machine.name}", "type", "veth", "peer", "name", "eth0", "netns", machine.pid)
         self._ip("link", "set", f"to-{machine.name}", "master", "switch", "up")
-        machine.run(f"ip address add {self.addresses[machine.name]}/24 dev eth0 && ip link set eth0 up")
+        machine.run(f"ip address add {self.addresses[machine.name]}/8 dev eth0 && ip link set eth0 up")
 
     def cable(self, name, plugged):
         self._ip("link", "set", f"to-{name}", "up" if plugged else "down")
@@ -119,9 +123,6 @@ class Machine:
 
     def __init__(self, name="debian", network=None, without=()):
         self.name, self.pid = name, None
-        if without:
-            PACKAGES.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["apt-get", "-q", "download", *without], cwd=PACKAGES, check=True, stdout=subprocess.DEVNULL)
         group = CGROUPS / f"machine-{uuid.uuid4().hex[:12]}"
         group.mkdir()
         hosts = "\n".join(f"{address} {known}" for known, address in (network.addresses if network else {name: "127.0.1.1"}).items())
@@ -134,7 +135,7 @@ class Machine:
             if network:
                 network.join(self)
             if without:
-                self.run(f"cp {PACKAGES}/*.deb /var/cache/apt/archives/ && apt-get purge -q -y {' '.join(without)} && systemctl daemon-reload")
+                self._take_off(" ".join(without))
         except BaseException:
             self.close()
             raise
@@ -145,6 +146,14 @@ class Machine:
             return False
         self.pid = int(children[0])
         return self.run("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded")
+
+    def _take_off(self, packages):
+        self.run(f"apt-get purge -q {packages} && systemctl daemon-reload")
+        PACKAGES.mkdir(parents=True, exist_ok=True)
+        for address, name in re.findall(r"^'(\S+)' (\S+)", self.run(f"apt-get install -q --print-uris {packages}").stdout, re.M):
+            if not (PACKAGES / name).exists():
+                subprocess.run(["/usr/lib/apt/apt-helper", "download-file", address, str(PACKAGES / name)], check=True, stdout=subprocess.DEVNULL)
+            shutil.copy(PACKAGES / name, f"/proc/{self.pid}/root/var/cache/apt/archives")
 
     def run(self, script, timeout=120, check=True, input=None):
         """By bash, as root, in root's home."""
