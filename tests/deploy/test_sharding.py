@@ -34,7 +34,10 @@ def servers():
 
 @pytest.fixture(scope="module")
 def host(servers, tmp_path_factory):
-    made = Host(titanic_config(servers[0].create("titanic")), tmp_path_factory.mktemp("host")).wait_ready()
+    """By a role that owns its tables and is no superuser, as the pages have it."""
+    servers[0].sql("create role hosts login")
+    servers[0].sql("create database titanic owner hosts")
+    made = Host(titanic_config(servers[0].url("titanic").replace("titanic@", "hosts@")), tmp_path_factory.mktemp("host")).wait_ready()
     yield made
     made.stop()
 
