@@ -12,7 +12,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
-from support.containers import FOLDER, Engine
+from support.containers import FOLDER, Engine, Isolated
+from support.pages import run_by
 from support.servers import CONTRACT, PRESET, ROOT, OpenIdProvider, Redis, free_port, wait_until
 from support.skips import OTHER_BUILD
 from test_auth import make_key  # noqa: E402
@@ -61,6 +62,23 @@ def test_what_it_is(engine, image):
     assert top <= 60
     listing = engine.run("podman", "run", "--rm", "--network=none", "--user=0", "--entrypoint=find", IMAGE, "/", "-xdev", "(", "-perm", "-4000", "-o", "-perm", "-2000", "-o", "-name", "*.a", "-o", "-name", "g++*", ")", "-type", "f").stdout.split()
     assert not [path for path in listing if path.startswith(("/usr/bin/bulkhead", "/usr/lib/bulkhead")) or path.endswith(".a") or "g++" in path], listing
+
+
+def test_the_page(image, tmp_path):
+    """Its commands, in a network of their own: the port may be taken here."""
+    [block] = run_by("test_container.py", "deploy/container/README.md")
+    engine = Isolated(tmp_path)
+    try:
+        with open(tmp_path / "page.log", "wb") as log:
+            process = engine.spawn("bash", "-euc", block, log=log, BASE=engine.base(), OPTIONS=engine.options)
+        ask = lambda: process.poll() is not None or engine.run("curl", "-fs", "http://127.0.0.1:5000/people?limit=1", check=False).returncode == 0
+        wait_until(ask, 900, "the first answer")
+        assert process.poll() is None, (tmp_path / "page.log").read_text()
+        engine.run("podman", "stop", "--latest")
+        assert process.wait(60) == 0
+    finally:
+        engine.run("podman", "volume", "rm", "--force", "titanic", check=False)
+        engine.close()
 
 
 def test_its_bill_of_materials(image):
