@@ -1,6 +1,9 @@
 """Pages followed to the letter on machines with systemd, where what they install is not installed yet."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -22,6 +25,16 @@ install -m 0644 certificate.pem /usr/local/share/ca-certificates/titanic.crt
 update-ca-certificates
 echo 127.0.0.1 titanic.example titanic-prod{,-restored,-db.writer}.postgres.database.azure.com alertmanager >>/etc/hosts
 """
+
+
+def test_a_machine_ends_with_whoever_started_it():
+    script = "import sys; from support.machine import Machine; made = Machine(); made.run('systemd-run sleep 1000'); print(made.pid, flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        systemd = pathlib.Path("/proc", process.stdout.readline().strip())
+        group = next(line.split("/")[1] for line in (systemd / "cgroup").read_text().splitlines() if line.startswith("0::"))
+        assert group.startswith("machine-")
+        process.kill()
+    wait_until(lambda: not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/{group}")), what="the end of its control group")
 
 
 def test_one_machine_with_systemd(started):

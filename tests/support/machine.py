@@ -14,7 +14,6 @@ import uuid
 
 from support.servers import ROOT, wait_until
 
-CGROUPS = next(pathlib.Path(words[1]) for words in map(str.split, open("/proc/mounts")) if words[2] == "cgroup2")
 PACKAGES = ROOT / "build/packages"
 
 # Waits for the end of its input, which is that of the process that started it, whatever ended that one.
@@ -123,7 +122,8 @@ class Machine:
 
     def __init__(self, name="debian", network=None, without=()):
         self.name, self.pid = name, None
-        group = CGROUPS / f"machine-{uuid.uuid4().hex[:12]}"
+        cgroups = next(words[1] for words in map(str.split, open("/proc/mounts")) if words[2] == "cgroup2")
+        group = pathlib.Path(cgroups, f"machine-{uuid.uuid4().hex[:12]}")
         group.mkdir()
         hosts = "\n".join(f"{address} {known}" for known, address in (network.addresses if network else {name: "127.0.1.1"}).items())
         self.kept = Kept(
