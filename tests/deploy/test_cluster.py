@@ -1,5 +1,6 @@
 """deploy/postgres/cluster under load: a leader that is killed, one that hangs, one that hands over. Nothing acknowledged is lost."""
 
+import os
 import signal
 import subprocess
 import time
@@ -71,6 +72,16 @@ def under_load(cluster, ways, event, what):
     return before, after
 
 
+def backup(node):
+    run = subprocess.run(as_postgres("pgbackrest", f"--config={node.pgbackrest}", "--stanza=titanic", "--type=full", "backup"), cwd="/tmp", capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, f"a backup of the leader: {run.stdout}{run.stderr}"
+
+
+def hand_over(cluster, node):
+    run = cluster.patronictl(node, "switchover", "--master", node.name, "--force")
+    assert run.returncode == 0 and "Successfully switched over" in run.stdout, run.stdout + run.stderr
+
+
 def test_the_leader_is_killed_under_load(cluster, ways):
     """PostgreSQL, Patroni and etcd of one machine, at once."""
     before, after = under_load(cluster, ways, lambda node: node.kill(), "killed")
@@ -82,18 +93,51 @@ def test_the_leader_is_killed_under_load(cluster, ways):
     assert before.role()["role"] == "replica" and before.sql("select pg_is_in_recovery()") == "t"
     for host in ways.values():
         assert host.get("/people?limit=1").status == 200
-    backup = subprocess.run(as_postgres("pgbackrest", f"--config={after.pgbackrest}", "--stanza=titanic", "--type=full", "backup"), cwd="/tmp", capture_output=True, text=True, timeout=120)
-    assert backup.returncode == 0, f"a backup of the new leader: {backup.stdout}{backup.stderr}"
+    backup(after)
 
 
 def test_the_leader_hands_over_under_load(cluster, ways):
     """Planned: patronictl switchover."""
+    under_load(cluster, ways, lambda node: hand_over(cluster, node), "handed over")
 
-    def hand_over(node):
-        run = cluster.patronictl(node, "switchover", "--master", node.name, "--force")
-        assert run.returncode == 0 and "Successfully switched over" in run.stdout, run.stdout + run.stderr
 
-    under_load(cluster, ways, hand_over, "handed over")
+@pytest.mark.slow
+def test_back_to_before_a_wrong_delete_under_load(cluster, ways):
+    """One command on the leader; the others are rewound. Afterwards the cluster hands over as before."""
+    leader = cluster.leader()
+    backup(leader)
+    time.sleep(1.1)  # of a backup's end pgBackRest knows the second
+    writers = {name: Writers(host, f"restored {name}") for name, host in ways.items()}
+    try:
+        wait_until(lambda: all(len(each.acknowledged) > 20 for each in writers.values()), what="writes")
+        before = time.monotonic()
+        moment = leader.sql("select clock_timestamp()")
+        time.sleep(1)
+        leader.sql("delete from people", "titanic")
+        time.sleep(1)
+        began = time.monotonic()
+        run = cluster.restore(leader, moment)
+        said = "".join(run.communicate(timeout=300))
+        assert run.returncode == 0, said
+        done = time.monotonic()
+        assert cluster.wait_whole() is leader
+        whole = time.monotonic() - began
+        for name, each in writers.items():
+            wait_until(lambda: each.since(done), 60, f"writes by {name}")
+        time.sleep(1)
+    finally:
+        for each in writers.values():
+            each.end()
+    kept = set(leader.sql("select uuid from people", "titanic").split())
+    for name, each in writers.items():
+        resumed = min(told for asked, told, one in each.acknowledged if asked > began and one in kept)
+        lost = each.lost(kept)
+        print(f"restored, {name}: writes after {resumed - began:.1f} s, whole after {whole:.1f} s; {len(each.acknowledged)} acknowledged, {sum(told < before for told in lost)} of those before the moment lost, {len(lost)} of those after it set aside")
+        assert lost and all(before < told < resumed for told in lost), "what was acknowledged between the moment and the restore, and no more"
+    for node in cluster.nodes:
+        assert node.sql("show recovery_target_time") == "", f"{node} would stop there"
+    backup(leader)
+    under_load(cluster, ways, lambda node: hand_over(cluster, node), "handed over after a restore")
 
 
 @pytest.mark.slow
@@ -123,3 +167,33 @@ def test_two_of_three_machines_are_gone(cluster, ways):
         node.start()
     wait_until(lambda: host.request("POST", "/people", {**PASSENGER, "name": "Again"}).status == 201, 200, "writes")
     cluster.wait_whole()
+
+
+@pytest.mark.slow
+def test_a_restore_that_fails(cluster, ways):
+    """The leader goes on with its data as they were."""
+    leader, host = cluster.leader(), ways["PgBouncer and HAProxy"]
+    rows = int(leader.sql("select count(*) from people", "titanic"))
+    run = cluster.restore(leader, "2020-01-01 00:00:00+00")
+    assert "as they were" in run.communicate(timeout=300)[1] and run.returncode == 1
+    wait_until(lambda: host.request("POST", "/people", {**PASSENGER, "name": "Goes on"}).status == 201, 60, "writes")
+    assert cluster.wait_whole() is leader and int(leader.sql("select count(*) from people", "titanic")) == rows + 1
+
+
+@pytest.mark.slow
+def test_a_restore_that_is_killed(cluster, ways):
+    """It leaves the cluster paused, without a leader. Resumed, a standby leads with the data as they were; the member is made anew."""
+    leader, host = cluster.leader(), ways["PgBouncer and HAProxy"]
+    rows = leader.sql("select count(*) from people", "titanic")
+    asides = set(leader.folder.glob("data.before-restore-*"))
+    run = cluster.restore(leader, leader.sql("select clock_timestamp()"))
+    wait_until(lambda: set(leader.folder.glob("data.before-restore-*")) > asides, 60, "the data to move aside")
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert host.request("POST", "/people", {**PASSENGER, "name": "Paused"}).status in (503, 504)
+    assert "resumed" in cluster.patronictl(leader, "resume", "--wait").stdout
+    wait_until(lambda: cluster.leader() not in (None, leader), 120, "another leader")
+    reinitialized = cluster.patronictl(leader, "reinit", "--force", "titanic", leader.name)
+    assert "Success" in reinitialized.stdout, reinitialized.stdout + reinitialized.stderr
+    assert cluster.wait_whole().sql("select count(*) from people", "titanic") == rows
+    wait_until(lambda: host.request("POST", "/people", {**PASSENGER, "name": "Resumed"}).status == 201, 60, "writes")

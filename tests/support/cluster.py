@@ -73,7 +73,7 @@ class Node:
         text = self.cluster.placed(file.read_text()).replace("/etc/patroni/tls", f"{self.folder}/tls")
         values = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
         for key, value in values.items():  # the file is the first node's
-            if key not in ("ETCD_INITIAL_CLUSTER", "PATRONI_ETCD3_HOSTS"):
+            if key != "ETCD_INITIAL_CLUSTER":
                 values[key] = self.name if value == "one" else value.replace(f"{self.cluster.network}.11", self.address)
         return values
 
@@ -147,8 +147,12 @@ class Cluster:
         return text.replace("10.10.20", self.network).replace("127.0.0.1", f"{self.network}.1")
 
     def patronictl(self, node, *words):
-        environment = [f"PATRONI_ETCD3_HOSTS={','.join(f'{each.address}:2379' for each in self.nodes)}"]
-        return subprocess.run(as_postgres("env", *environment, "patronictl", "-c", str(node.config), *words), cwd="/tmp", capture_output=True, text=True, timeout=120)
+        return subprocess.run(as_postgres("patronictl", "-c", str(node.config), *words), cwd="/tmp", capture_output=True, text=True, timeout=120)
+
+    def restore(self, node, moment):
+        """Started, and a session of its own."""
+        environment = [f"CONFIG={node.pgbackrest}", f"PATRONI={node.config}"]
+        return subprocess.Popen(as_postgres("env", *environment, str(FILES / "restore"), moment), cwd="/tmp", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def leader(self):
         leaders = [node for node in self.nodes if node.role().get("role") == "master"]
