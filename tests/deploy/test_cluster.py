@@ -170,6 +170,21 @@ def test_two_of_three_machines_are_gone(cluster, ways):
 
 
 @pytest.mark.slow
+def test_a_restore_that_is_refused(cluster, ways):
+    """On a standby, and while another one may be under way. Nothing stops for it."""
+    leader = cluster.leader()
+    standby = next(node for node in cluster.nodes if node is not leader)
+    started = leader.sql("select pg_postmaster_start_time()")
+    run = cluster.restore(standby, "2026-01-01 10:00:00+00")
+    assert f"restore on the one that does (titanic {leader})" in run.communicate(timeout=120)[1] and run.returncode == 1
+    assert "paused" in cluster.patronictl(leader, "pause", "--wait").stdout
+    run = cluster.restore(leader, "2026-01-01 10:00:00+00")
+    assert "already paused" in run.communicate(timeout=120)[1] and run.returncode == 1
+    assert "resumed" in cluster.patronictl(leader, "resume", "--wait").stdout
+    assert cluster.wait_whole() is leader and leader.sql("select pg_postmaster_start_time()") == started
+
+
+@pytest.mark.slow
 def test_a_restore_that_fails(cluster, ways):
     """The leader goes on with its data as they were."""
     leader, host = cluster.leader(), ways["PgBouncer and HAProxy"]

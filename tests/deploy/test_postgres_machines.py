@@ -1,15 +1,24 @@
 """deploy/postgres and deploy/postgres/cluster followed to the letter, on Debian machines where PostgreSQL is not installed yet."""
 
+import concurrent.futures
+import ctypes
+import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from conftest import titanic_config
+from support.certificates import Authority
 from support.machine import Machine, Network
 from support.pages import run_by
 from support.servers import PRESET, ROOT, wait_until
 from support.skips import OTHER_BUILD
 
 pytestmark = [pytest.mark.skipif(PRESET != "release", reason=OTHER_BUILD), pytest.mark.slow]
+MOVE_MOUNT, OPEN_TREE, CLONE, HERE, EMPTY_PATH = 429, 428, 1, -100, 4
 PACKAGES = ("postgresql-15", "postgresql-common", "ssl-cert", "pgbackrest")
 
 
@@ -67,5 +76,70 @@ def test_one_server_and_a_replica(started):
     assert "Takes writes" in follow(replica, promote).stdout
     sql(replica, "insert into letters values ('c')")
     replica.run(f"cd {ROOT}; sudo -u postgres pgbackrest --stanza=titanic stanza-create && sudo -u postgres deploy/postgres/backup full")
-    url = f"postgresql://titanic@10.10.20.11,10.20.20.11/titanic?target_session_attrs=read-write&sslmode=require"
+    url = "postgresql://titanic@10.10.20.11,10.20.20.11/titanic?target_session_attrs=read-write&sslmode=require"
     assert primary.run(f"PGPASSWORD='the password of it' psql -Atqc 'select 1' '{url}'").stdout == "1\n", "the hosts' URL"
+
+
+def share(folder, machine, place):
+    """A folder of this machine there, as a network's file system would be."""
+    tree = ctypes.CDLL(None, use_errno=True).syscall(OPEN_TREE, HERE, str(folder).encode(), CLONE)
+    assert tree >= 0, os.strerror(ctypes.get_errno())
+    attach = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall({MOVE_MOUNT}, {tree}, b'', {HERE}, b'{place}', {EMPTY_PATH}))"
+    subprocess.run(["nsenter", f"--target={machine.pid}", "--mount", "--root", sys.executable, "-c", attach], pass_fds=[tree], check=True)
+    os.close(tree)
+
+
+def everywhere(machines, do):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(do, machines))
+
+
+def members(machine):
+    """By role."""
+    listed = machine.run("sudo -u postgres patronictl -c /etc/patroni/config.yml list -f json", check=False).stdout
+    return {each["Role"]: each["Member"] for each in json.loads(listed)} if listed.startswith("[") else {}
+
+
+def test_three_servers_and_a_host(started, tmp_path):
+    passwords, install, start, roles, before, restore = *run_by("test_postgres_machines.py", "deploy/postgres/cluster/README.md"), run_by("test_postgres_machines.py", "deploy/postgres/README.md")[1]
+    network = started(Network, host="10.10.20.10", one="10.10.20.11", two="10.10.20.12", three="10.10.20.13")
+    host = started(Machine, "host", network, without=("haproxy", "pgbouncer"))
+    nodes = {name: started(Machine, name, network, without=(*PACKAGES, "patroni", "etcd-server")) for name in ("one", "two", "three")}
+    follow(host, passwords)
+    authority, secrets = Authority(tmp_path / "authority"), host.run(f"cd {ROOT} && tar c superuser replication rewind database pgbouncer | base64").stdout
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for name, node in nodes.items():
+        node.run(f"cd {ROOT} && base64 -d | tar x", input=secrets)
+        certificate, key = authority.issue(name, address=network.addresses[name])
+        for file, source in (("node.pem", certificate), ("node.key", key), ("authority.pem", authority.file)):
+            node.run(f"umask 077; cat >{ROOT}/{file}", input=source.read_text())
+        follow(node, install, f"name={name} address={network.addresses[name]}")
+        share(repository, node, "/var/lib/pgbackrest")
+        node.run("chown postgres: /var/lib/pgbackrest")
+    everywhere(nodes.values(), lambda node: follow(node, start))
+    wait_until(lambda: {"Leader", "Sync Standby", "Replica"} <= set(members(nodes["one"])), 120, "three members")
+    leader = nodes[members(nodes["one"])["Leader"]]
+    follow(leader, roles)
+
+    host.run(f"cat >{ROOT}/authority.pem", input=authority.file.read_text())
+    follow(host, before)
+    password = host.run(f"cat {ROOT}/database").stdout
+    config = titanic_config("postgresql://titanic@127.0.0.1:6432/titanic", database=f', password: "{password}", direct_url: "postgresql://titanic@127.0.0.1:6543/titanic?sslmode=require"')
+    host.run("cat >host.yaml", input=config.replace("{port}", "5000").replace("{admin}", "5001"))
+    host.run(f"cd {ROOT} && systemd-run --unit=host --same-dir build/release/bin/bulkhead serve ~/host.yaml")
+
+    def ask(path):
+        return host.run(f"curl --fail --silent --retry 60 --retry-all-errors --retry-delay 1 'http://127.0.0.1:5000{path}'").stdout
+
+    ask("/health/ready")
+    assert len(json.loads(ask("/people?limit=891"))) == 891
+    time.sleep(1.1)
+    moment = sql(leader, "select clock_timestamp()")
+    sql(leader, "delete from people")
+    assert json.loads(ask("/people")) == []
+    assert "takes writes" in follow(leader, restore, f"moment='{moment}'").stdout
+    assert len(json.loads(ask("/people?limit=891"))) == 891
+    wait_until(lambda: {"Leader", "Sync Standby", "Replica"} <= set(members(leader)), 120, "the others to follow again")
+    assert all("recovery_target" not in node.run("cat /var/lib/postgresql/15/titanic/postgresql.auto.conf").stdout for node in nodes.values())
+    leader.run("systemctl status patroni | grep 'postgres: titanic'")  # Patroni's own again, not one of the shell that restored

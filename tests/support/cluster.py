@@ -171,14 +171,9 @@ class Cluster:
         return self.leader()
 
     def make_roles(self):
-        secrets = self.folder / "secrets"
-        secrets.mkdir()
-        (secrets / "database").write_text(DATABASE_PASSWORD)
-        (secrets / "pgbouncer").write_text(POOLER_PASSWORD)
-        shutil.copy(FILES / "cluster/roles.sql", secrets)
-        hand_over(secrets)
-        leader = self.leader()
-        subprocess.run(as_postgres(str(POSTGRES_BIN / "psql"), "-h", str(leader.folder), "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qf", "roles.sql"), check=True, cwd=secrets, capture_output=True, text=True)
+        passwords = [f"database={DATABASE_PASSWORD}", f"pgbouncer={POOLER_PASSWORD}"]
+        psql = [str(POSTGRES_BIN / "psql"), "-h", str(self.leader().folder), "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qf", str(FILES / "cluster/roles.sql")]
+        subprocess.run(as_postgres("env", *passwords, *psql), check=True, cwd="/tmp", capture_output=True, text=True)
 
     def start_before(self):
         """HAProxy and PgBouncer, which stand beside a host."""

@@ -6,6 +6,7 @@ leader() { ctl list -f tsv | awk -F '\t' '$4 == "Leader" && $5 == "running" { pr
 before() {
   [ "$(ask 'select pg_is_in_recovery()')" = f ] || fail "This server does not lead: restore on the one that does ($(leader))."
   us=$(leader)
+  [ -n "$us" ] || fail "Patroni knows no leader: patronictl list"
   ctl pause --wait # nobody takes the lead meanwhile
 }
 

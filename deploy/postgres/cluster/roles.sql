@@ -2,9 +2,9 @@
 --
 --   psql -h /var/run/postgresql -U postgres -v ON_ERROR_STOP=1 -f deploy/postgres/cluster/roles.sql
 --
--- The passwords stand in files of the current folder: database, pgbouncer.
-\set database `cat database`
-\set pgbouncer `cat pgbouncer`
+-- The passwords are those of the environment: database, pgbouncer.
+\getenv database database
+\getenv pgbouncer pgbouncer
 create role titanic login password :'database';
 create database titanic owner titanic;
 create role pgbouncer login password :'pgbouncer';
