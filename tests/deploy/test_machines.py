@@ -43,11 +43,11 @@ def test_one_machine_with_systemd(started):
     _, traffic, _, _ = run_by("test_machines.py", "terraform/DEPLOYMENT_RUNBOOK.md")
     machine = started(Machine, without=(*POSTGRESQL, "nginx-light", "haproxy"))
     machine.run(f"cd {ROOT}\n{serve}", timeout=900)
-    called = machine.run(f"cd {ROOT}\n{call}\necho \"$key\" >/root/key").stdout
+    called = machine.run(f"cd {ROOT}\n{call}\necho \"$key\" >~/key").stdout
     assert len(json.loads(called.splitlines()[-1])) == 1, called
     machine.run(f"cd {ROOT}\n{CERTIFICATE}")
     for proxy, other in zip(proxies, ("haproxy", "nginx")):
-        machine.run(f"systemctl stop {other} || true\ncd {ROOT}\n{proxy}\nTOKEN=$(cat /root/key)\n{traffic}")
+        machine.run(f"systemctl stop {other} || true\ncd {ROOT}\n{proxy}\nTOKEN=$(cat ~/key)\n{traffic}")
     process = machine.run("systemctl show --property=MainPID --value bulkhead").stdout.strip()
     status = machine.run(f"cat /proc/{process}/status").stdout
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status and "\nCapEff:\t0000000000000000\n" in status and "\nUid:\t0" not in status

@@ -22,20 +22,6 @@ MOVE_MOUNT, OPEN_TREE, CLONE, HERE, EMPTY_PATH = 429, 428, 1, -100, 4
 PACKAGES = ("postgresql-15", "postgresql-common", "ssl-cert", "pgbackrest")
 
 
-@pytest.fixture
-def started():
-    """Machines and networks, all ended."""
-    made = []
-
-    def start(kind, *words, **more):
-        made.append(kind(*words, **more))
-        return made[-1]
-
-    yield start
-    for each in reversed(made):
-        each.close()
-
-
 def follow(machine, block, before=""):
     """A block of a page, in a copy of the repository."""
     return machine.run(f"cd {ROOT}\n{before}\n{block}", timeout=300)

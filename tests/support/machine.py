@@ -153,7 +153,7 @@ class Machine:
         for address, name in re.findall(r"^'(\S+)' (\S+)", self.run(f"apt-get install -q --print-uris {packages}").stdout, re.M):
             if not (PACKAGES / name).exists():
                 subprocess.run(["/usr/lib/apt/apt-helper", "download-file", address, str(PACKAGES / name)], check=True, stdout=subprocess.DEVNULL)
-            shutil.copy(PACKAGES / name, f"/proc/{self.pid}/root/var/cache/apt/archives")
+            shutil.copy(PACKAGES / name, pathlib.Path("/proc", str(self.pid), "root", "var/cache/apt/archives"))
 
     def run(self, script, timeout=120, check=True, input=None):
         """By bash, as root, in root's home."""
