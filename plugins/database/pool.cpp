@@ -143,8 +143,10 @@ bool Pool::overdue(const Lane& lane) const {
   return passed(std::max(queued, lane.taken_ns), kStalled) || passed(queued, kTooLong);
 }
 
-// Somebody for the job that has just come: a worker, or one who sees to it that it does not wait for long.
+// Somebody for the job that has just come: a worker, or one who sees to it that it does not wait for long. While the
+// schema is being prepared nobody can take it, and a worker that sends for itself would keep `mutex_` for ever.
 void Pool::dispatch(Lane& lane) {
+  if (migrations_.pending()) return;
   const bool enough = lane.awake >= busy_enough_;
   if (lane.idle.empty()) {
     if (lane.running < lane.max && lane.connecting == 0 && (!enough || overdue(lane))) spawn(lane);
@@ -350,6 +352,8 @@ void Pool::apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock) 
     migrated_.notify_all();
   }
   migrating_ = false;
+  for (Lane& lane : lanes_)  // what has waited for it
+    if (!lane.waiting.empty()) dispatch(lane);
 }
 
 Outcome Pool::migrate_with(Session& session, const Migrations::Set& set) {

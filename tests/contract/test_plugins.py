@@ -125,7 +125,7 @@ def test_what_a_step_throws(hosts):
     for path in ("/throwing/exception", "/throwing/other"):
         answer = host.get(path)
         assert answer.status == 500 and b"secret" not in answer.body
-    assert "secret reason" in host.log()
+    wait_until(lambda: "secret reason" in host.log(), what="it in the log, which is written later")
     problem = host.get("/throwing/problem")
     assert problem.status == 422 and problem.json["errors"] == [{"pointer": "/a", "detail": "is wrong"}]
 

@@ -171,7 +171,7 @@ def test_redis_killed_and_back(hosts, own_redis):
     coherent(first), coherent(second)
     assert value(first) == value(second) == "2"
     kept(first, "/tagged/a", headers=SAME)
-    assert "redis down" in first.log() and first.log().count("redis ready") == 2
+    wait_until(lambda: "redis down" in first.log() and first.log().count("redis ready") == 2, what="both in the log")
 
 
 def test_a_missed_change_is_made_good(hosts, own_redis):
@@ -250,7 +250,7 @@ def test_redis_full_or_read_only(hosts, own_redis):
     for host in (first, second):
         wait_until(lambda: "bypass" in status_of(host.get("/tagged/a")), what="the loss")
         assert value(host) == "2"
-    assert "OOM" in first.log() and "OOM" in second.log()
+    wait_until(lambda: "OOM" in first.log() and "OOM" in second.log(), what="the reason in the log")
     own_redis.command("CONFIG", "SET", "maxmemory", "0")
     wait_until(lambda: value(second) == "2", what="the second host")
     coherent(first)
@@ -372,7 +372,7 @@ def test_listening_is_lost_and_found(hosts, postgres):
         assert first.request("PATCH", one, {"fare": 2}).status == 200
         wait_until(lambda: second.get(one).json["fare"] == 2, what="the second host")
     kept(second, one)
-    assert "not listening to the database" in second.log()
+    wait_until(lambda: "not listening to the database" in second.log(), what="it in the log")
 
 
 @pytest.mark.parametrize("bus", ["redis", "notify"])

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "bulkhead/services/sql.hpp"
@@ -447,21 +449,29 @@ TEST(Migrations, GapsAndDefectsAreNamed) {
   EXPECT_NE(outcome.message.find("migration 1 (broken) of test"), std::string::npos) << outcome.message;
 }
 
+namespace {
+
+bulkhead::Json configuration(const File& file) {
+  return {{"url", "sqlite:///" + file.path},
+          {"pool", bulkhead::Json::object()},
+          {"queue", 16},
+          {"batch", 8},
+          {"wait_timeout_ms", 60000},
+          {"statement_timeout_ms", 60000},
+          {"direct_url", ""},
+          {"replicas", bulkhead::Json::array()},
+          {"replica_lag_ms", 1000},
+          {"connect_timeout_s", 1},
+          {"service", "test"}};
+}
+
+}  // namespace
+
 // The plugin through the fake host: readiness, refusals, metrics.
 TEST(Plugin, ServesAndStops) {
   const File file;
   bulkhead::testing::FakeHost host(bh_plugin_v1());
-  host.create({{"url", "sqlite:///" + file.path},
-               {"pool", bulkhead::Json::object()},
-               {"queue", 16},
-               {"batch", 8},
-               {"wait_timeout_ms", 5000},
-               {"statement_timeout_ms", 5000},
-               {"direct_url", ""},
-               {"replicas", bulkhead::Json::array()},
-               {"replica_lag_ms", 1000},
-               {"connect_timeout_s", 1},
-               {"service", "test"}});
+  host.create(configuration(file));
   const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
   EXPECT_EQ(api->dialect, BH_SQL_SQLITE);
   std::promise<bh_status> promise;
@@ -487,6 +497,60 @@ TEST(Plugin, ServesAndStops) {
   EXPECT_TRUE(std::any_of(host.records.begin(), host.records.end(), [](const auto& r) {
     return r.metric == "db_pool_size" && r.labels[0] == "test" && r.value > 0;
   }));
+}
+
+// Whoever came to such a query while it could not be run held everybody up, and the migration too.
+TEST(Plugin, QueriesThatWaitGoOnAfterAMigration) {
+  const File file;
+  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  host.create(configuration(file));
+  const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
+  bh_error err{};
+  err.size = sizeof err;
+  struct Ended {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<bh_status> all;
+  } ended;
+  const auto done = [](void* arg, const bh_sql_result* r) {
+    auto& to = *static_cast<Ended*>(arg);
+    const std::lock_guard lock(to.mutex);
+    to.all.push_back(r->status);
+    to.changed.notify_all();
+  };
+  bh_sql_query query = SqlQuery{.sql =
+                                    "with recursive n(x) as (select 1 union all select x + 1 from n limit 100000) "
+                                    "select count(*) from n",
+                                .flags = BH_SQL_READ}
+                           .raw();
+  query.done = done;
+  query.arg = &ended;
+  host.start();
+  size_t queries = 0;
+  while (queries < 12) {  // more than run at once
+    const bh_status status = api->submit(host.self(), &query, &err);
+    ASSERT_TRUE(status == BH_OK || (status == BH_E_UNAVAILABLE && queries == 0)) << err.message;
+    if (status == BH_OK) ++queries;
+  }
+  const bh_sql_migration list[] = {
+      {1, 0, BH_LIT("slow"),
+       BH_LIT("create table a as with recursive n(x) as (select 1 union all select x + 1 from n limit 1000000) "
+              "select count(*) from n")}};
+  bh_sql_migrations migrations{};
+  migrations.size = sizeof migrations;
+  migrations.owner = BH_LIT("test");
+  migrations.list = list;
+  migrations.count = 1;
+  migrations.done = done;
+  migrations.arg = &ended;
+  ASSERT_EQ(api->migrate(host.self(), &migrations, &err), BH_OK) << err.message;
+  {
+    std::unique_lock lock(ended.mutex);
+    ASSERT_TRUE(ended.changed.wait_for(lock, std::chrono::seconds(60), [&] { return ended.all.size() == queries + 1; }))
+        << ended.all.size() << " of " << queries + 1;
+    EXPECT_EQ(ended.all, std::vector<bh_status>(queries + 1, BH_OK));
+  }
+  host.stop();
 }
 
 TEST(Plugin, RefusesABadUrl) {
