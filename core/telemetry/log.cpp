@@ -101,12 +101,16 @@ class Log::Impl {
                                                       spdlog::async_overflow_policy::overrun_oldest)) {
     logger->set_level(spdlog::level::trace);
   }
+  // Writes what is queued, and ends the thread before the logger it does that for.
+  ~Impl() { pool.reset(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   const bool json;
   const std::string service, version;
   std::atomic<Level> level;
   std::shared_ptr<DescriptorSink> sink;
-  std::shared_ptr<spdlog::details::thread_pool> pool;  // its destructor writes what is queued
+  std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
 
   struct Sink {
