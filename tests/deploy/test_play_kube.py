@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.containers import Isolated
+from support.containers import Engine, Isolated
 from support.kubernetes import K8S, objects, of
 from support.play import Namespace, template
 from support.servers import PRESET, ROOT, wait_until
@@ -20,10 +20,11 @@ DATABASE, HOST = "titanic-postgres-postgres", "titanic-api-bulkhead"
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    made = Isolated(tmp_path_factory.mktemp("podman"))
-    made.build("localhost/titanic-api:dev")
+    builder = Engine()  # packages come from outside
+    builder.build("localhost/titanic-api:dev")
     images = ROOT / "tests/support/images"
-    made.run("buildah", "build", *made.options.split(), "--layers", "--build-arg", f"BASE={made.base()}", "--target", "postgres", "--tag", "docker.io/library/postgres:15-bookworm", "--file", images / "Containerfile", images, timeout=1200)
+    builder.run("buildah", "build", *builder.options.split(), "--layers", "--build-arg", f"BASE={builder.base()}", "--target", "postgres", "--tag", "docker.io/library/postgres:15-bookworm", "--file", images / "Containerfile", images, timeout=1200)
+    made = Isolated(tmp_path_factory.mktemp("podman"))
     yield made
     made.close()
 

@@ -33,9 +33,10 @@ class Engine:
         """What docker.io/library/debian:bookworm-slim is: Debian's smallest system."""
         if BASE in self.run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}").stdout:
             return BASE
-        tar = FOLDER / "base.tar"
+        tar, partial = FOLDER / "base.tar", FOLDER / "partial-base.tar"
         if not tar.exists():
-            self.run("mmdebstrap", "--variant=minbase", "--include=ca-certificates", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", tar, timeout=1200)
+            self.run("mmdebstrap", "--variant=minbase", "--include=ca-certificates", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", partial, timeout=1200)
+            partial.rename(tar)
         container = self.run("buildah", "from", "scratch").stdout.strip()
         self.run("buildah", "add", container, tar, "/")
         self.run("buildah", "config", "--cmd", "bash", container)
