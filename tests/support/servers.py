@@ -298,7 +298,7 @@ class PgBouncer:
         (self.folder / "users").write_text('"titanic" ""\n')
         (self.folder / "ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {self.folder}/users\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 2000\nlogfile = {self.folder}/log\n"
+            f"auth_type = trust\nauth_file = {self.folder}/users\npool_mode = transaction\ndefault_pool_size = 3\nserver_idle_timeout = 5\nmax_client_conn = 2000\nlogfile = {self.folder}/log\n"
         )
         for path in (self.folder, self.folder / "users", self.folder / "ini"):
             if os.geteuid() == 0:
