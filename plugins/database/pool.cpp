@@ -71,30 +71,28 @@ void Pool::start() {
   if (replicas_) replicas_->start();
   if (settings_.session.url.dialect != Dialect::kPostgresql) return;
   static constexpr uint64_t kEveryMs = 1000;
-  hung_timer_ = host_.raw()->timer(
-      host_.raw(), kEveryMs, kEveryMs, [](void* self) { static_cast<Pool*>(self)->interrupt_hung(); }, this);
+  watch_timer_ = host_.raw()->timer(
+      host_.raw(), kEveryMs, kEveryMs, [](void* self) { static_cast<Pool*>(self)->watch(); }, this);
 }
 
-// A server that hangs cancels no statement at its timeout.
-void Pool::interrupt_hung() {
+// A server that hangs cancels no statement at its timeout, and refuses no connection.
+void Pool::watch() {
   static constexpr seconds kOnTheWay{2};
   const auto before =
       std::chrono::steady_clock::now() - milliseconds(settings_.session.statement_timeout_ms) - kOnTheWay;
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   for (Lane& lane : lanes_)
     for (Worker& worker : lane.workers) worker.session.interrupt_hung(before);
+  if (!down_ && nanoseconds(host_.now_ns() - cut_ns_) > kPatience) go_down(lock);
 }
 
 void Pool::quiesce() {
-  if (hung_timer_ != 0) host_.raw()->timer_cancel(host_.raw(), std::exchange(hung_timer_, 0));
+  if (watch_timer_ != 0) host_.raw()->timer_cancel(host_.raw(), std::exchange(watch_timer_, 0));
   if (replicas_) replicas_->stop();
   {
-    const std::lock_guard lock(mutex_);
-    draining_ = true;
-  }
-  refuse_waiting("the host is stopping", true);
-  {
     std::unique_lock lock(mutex_);
+    draining_ = true;
+    refuse_waiting("the host is stopping", true, lock);
     while (!quiet_.wait_for(lock, kPatience, [this] { return busy_ == 0; })) {
       for (Lane& lane : lanes_)
         for (Worker& worker : lane.workers) worker.session.interrupt();
@@ -180,22 +178,31 @@ void Pool::spawn(Lane& lane) {
   pthread_setname_np(worker.thread.native_handle(), "bh-database");
 }
 
+bool Pool::connect_once(Worker& worker) {
+  const Outcome outcome = worker.session.connect();
+  std::unique_lock lock(mutex_);
+  if (outcome.status == BH_OK) {
+    count_connected(worker.lane, 1);
+    return true;
+  }
+  if (worker.lane.replica == kNone && !worker.lane.session->stopping.stop_requested()) {
+    why_down_ = outcome.message;
+    go_down(lock);
+  }
+  return false;
+}
+
 // Connects with back-off. False when stopping. `lock` is held on entry and exit.
 bool Pool::connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock) {
   milliseconds pause = kFirstRetry;
   --lane.awake;
   while (!stopping_) {
     lock.unlock();
-    const Outcome outcome = worker.session.connect();
+    const bool connected = connect_once(worker);
     lock.lock();
-    if (outcome.status == BH_OK) {
-      count_connected(lane, 1);
+    if (connected) {
       ++lane.awake;
       return true;
-    }
-    if (lane.replica == kNone && !lane.session->stopping.stop_requested()) {
-      why_down_ = outcome.message;
-      tell_health();
     }
     if (lane.connected != 0 && lane.running > lane.min) {  // the server takes no more sessions
       leave(lane, worker);
@@ -282,22 +289,30 @@ void Pool::count_connected(Lane& lane, int change) {
   lane.connected += static_cast<size_t>(change);
   if (change == 1 && lane.connected == 1)  // the server is back: the others need not wait for their next attempt
     for (Worker& worker : lane.workers) worker.wake.notify_one();
-  if (lane.replica == kNone) connected_ += static_cast<size_t>(change);
+  if (lane.replica == kNone) {
+    connected_ += static_cast<size_t>(change);
+    if (connected_ != 0)
+      down_ = false;
+    else
+      cut_ns_ = host_.now_ns();
+  }
   tell_health();
+}
+
+void Pool::go_down(std::unique_lock<std::mutex>& lock) {
+  if (connected_ != 0) return;
+  down_ = true;
+  tell_health();
+  refuse_waiting(why_down_, false, lock);
 }
 
 // The connection broke. `mutex_` is not held.
 void Pool::lost(Worker& worker, const std::string& why) {
   worker.session.disconnect();
-  bool all = false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (worker.lane.replica == kNone) why_down_ = why;
-    count_connected(worker.lane, -1);
-    all = worker.lane.replica == kNone && connected_ == 0;
-    if (worker.lane.replica != kNone && worker.lane.connected == 0) move_to_primary(worker.lane);
-  }
-  if (all) refuse_waiting(why, false);
+  const std::lock_guard lock(mutex_);
+  if (worker.lane.replica == kNone) why_down_ = why;
+  count_connected(worker.lane, -1);
+  if (worker.lane.replica != kNone && worker.lane.connected == 0) move_to_primary(worker.lane);
 }
 
 // ------------------------------------------------------------- migrations
@@ -376,7 +391,7 @@ void Pool::tell_health() {
   for (const Migrations::Set& set : migrations_.sets())
     if (!set.error.empty()) failed = set.error;
   const std::string state = stopping_         ? "stopping"
-                            : connected_ == 0 ? "down: " + why_down_
+                            : down_           ? "down: " + why_down_
                             : !failed.empty() ? failed
                             : migrations_.pending()
                                 ? "preparing" + (why_not_prepared_.empty() ? "" : ": " + why_not_prepared_)
@@ -385,11 +400,11 @@ void Pool::tell_health() {
   if (state.empty())
     host_.health(BH_READY);
   else
-    host_.health(stopping_ || (connected_ != 0 && failed.empty()) ? BH_STARTING : BH_FAILED, state);
+    host_.health(stopping_ || (!down_ && failed.empty()) ? BH_STARTING : BH_FAILED, state);
   if (state != reported_ && !stopping_) {
     if (state.empty())
       host_.info("database ready", {{"url", settings_.session.url.display}});
-    else if (connected_ == 0)
+    else if (down_)
       host_.warn("database down", {{"url", settings_.session.url.display}, {"reason", why_down_}});
   }
   reported_ = state;

@@ -77,7 +77,8 @@ class Pool {
     bh_sql_transaction transaction{};
     std::unique_ptr<LookupBatch> lookups;  // or null
     bool is_transaction = false;
-    uint32_t writer = 0;  // see Replicas
+    bool handed_on = false;  // its session was cut, and could not be had again
+    uint32_t writer = 0;     // see Replicas
     uint64_t deadline_ns = 0, queued_ns = 0;
     bulkhead::Span span;  // of what is no lookup
 
@@ -128,7 +129,8 @@ class Pool {
   void move_to_primary(Lane& lane);
   // And what it was given is broken off, for the primary to answer.
   void leave_replica(size_t replica);
-  void interrupt_hung();
+  // Each second: what hangs is given up.
+  void watch();
   void count_connected(Lane& lane, int change);
   void finish(Job& job, const Outcome& outcome);
   void wake(Lane& lane);
@@ -137,15 +139,21 @@ class Pool {
   void spawn(Lane& lane);
   void work(Lane& lane, Worker& worker);
   bool connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock);
+  // One attempt. `mutex_` is not held.
+  bool connect_once(Worker& worker);
   void leave(Lane& lane, Worker& worker);
   void lost(Worker& worker, const std::string& why);
   void run(Worker& worker, std::unique_ptr<Job> job);
-  void ask_primary(std::unique_ptr<Job> job);
+  // To whichever session of the primary is free first; false where none is to be expected.
+  bool hand_on(std::unique_ptr<Job>& job);
   void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
   Outcome run_transaction(Session& session, const Job& job, bool* began);
   Outcome migrate_with(Session& session, const Migrations::Set& set);
   void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
-  void refuse_waiting(const std::string& why, bool of_replicas);
+  // `lock` is held on entry and exit, as below.
+  void refuse_waiting(const std::string& why, bool of_replicas, std::unique_lock<std::mutex>& lock);
+  // Unless a session is there after all.
+  void go_down(std::unique_lock<std::mutex>& lock);
   void tell_health();
   uint32_t series_of(const Job& job) const;
 
@@ -158,7 +166,9 @@ class Pool {
   std::vector<Lane> lanes_;
   Migrations migrations_;
   size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
-  uint64_t hung_timer_ = 0;
+  bool down_ = true;                 // no session is there, and to connect has failed since, or takes long
+  uint64_t cut_ns_ = 0;              // when the last session went
+  uint64_t watch_timer_ = 0;
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
   Session* direct_ = nullptr;  // that migrates, past a pooler

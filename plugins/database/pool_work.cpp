@@ -86,7 +86,7 @@ bh_status Pool::admit(Lane& lane, bh_error* err) {
   if (draining_ || stopping_ || !started_)
     return set_error(err, BH_E_UNAVAILABLE, "The database is not available: the host is starting or stopping.");
   if (lane.running < lane.min) spawn(lane);
-  if (lane.replica == kNone && connected_ == 0)
+  if (lane.replica == kNone && down_)
     return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
   if (migrations_.pending())
     return set_error(err, BH_E_UNAVAILABLE, "The database is being prepared. Try again in a moment.");
@@ -226,16 +226,18 @@ std::string Pool::wait_migrated(uint32_t timeout_ms) {
   return {};
 }
 
-void Pool::refuse_waiting(const std::string& why, bool of_replicas) {
+void Pool::refuse_waiting(const std::string& why, bool of_replicas, std::unique_lock<std::mutex>& lock) {
   std::vector<std::unique_ptr<Job>> refused;
-  {
-    const std::lock_guard lock(mutex_);
-    for (Lane& lane : lanes_) {
-      while (!lane.waiting.empty() && (of_replicas || lane.replica == kNone))
-        for (auto& job : take(lane)) refused.push_back(std::move(job));
-    }
+  for (Lane& lane : lanes_) {
+    while (!lane.waiting.empty() && (of_replicas || lane.replica == kNone))
+      for (auto& job : take(lane)) refused.push_back(std::move(job));
   }
-  for (const auto& job : refused) finish(*job, unavailable(why));
+  const Outcome outcome = unavailable(why);
+  ++busy_;  // these are owed too
+  lock.unlock();
+  for (const auto& job : refused) finish(*job, outcome);
+  lock.lock();
+  if (--busy_ == 0) quiet_.notify_all();
 }
 
 Outcome Pool::run_transaction(Session& session, const Job& job, bool* began) {
@@ -259,16 +261,14 @@ Outcome Pool::run_transaction(Session& session, const Job& job, bool* began) {
   return outcome;
 }
 
-void Pool::ask_primary(std::unique_ptr<Job> job) {
-  std::unique_lock lock(mutex_);
+bool Pool::hand_on(std::unique_ptr<Job>& job) {
+  const std::lock_guard lock(mutex_);
+  if (draining_ || stopping_ || down_) return false;
   Lane& primary = lanes_[0];
-  if (draining_ || stopping_ || connected_ == 0) {
-    lock.unlock();
-    return finish(*job, unavailable("neither a replica nor the primary answers"));
-  }
   primary.waiting_size += job->size();
   primary.waiting.push_front(std::move(job));
   dispatch(primary);
+  return true;
 }
 
 void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
@@ -290,7 +290,8 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
     // Whatever ails the replica (it is gone, cancels what conflicts with its recovery, lacks a table): the primary
     // knows.
     if (outcome.lost) lost(worker, outcome.message);
-    return ask_primary(std::move(job));
+    if (!hand_on(job)) finish(*job, unavailable("neither a replica nor the primary answers"));
+    return;
   }
   if (outcome.lost) {
     lost(worker, outcome.message);
@@ -299,18 +300,17 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
       const std::lock_guard lock(mutex_);
       stopping = draining_ || stopping_;
     }
-    // What certainly did nothing may run again, once, if the server is there already.
+    // What certainly did nothing may run again, once: on a session that is there to answer, not on one that was cut
+    // as well. Where the server takes none, another may have one.
     const bool again =
         !stopping && (job->lookups          ? job->lookups->untouched()
                       : job->is_transaction ? !began
                                             : (job->query.flags & BH_SQL_READ) != 0 && outcome.rows == 0);
-    if (again && worker.session.connect().status == BH_OK) {
-      {
-        const std::lock_guard lock(mutex_);
-        count_connected(worker.lane, 1);
-      }
+    if (again && connect_once(worker)) {
       outcome = once();
       if (outcome.lost) lost(worker, outcome.message);
+    } else if (again && !std::exchange(job->handed_on, true) && hand_on(job)) {
+      return;
     }
   }
   host_.record(latency_series_[series_of(*job)], static_cast<double>(host_.now_ns() - begin) * 1e-9,

@@ -4,6 +4,7 @@ import concurrent.futures
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -31,14 +32,30 @@ def sql(machine, text, database="titanic"):
     return machine.run(f"sudo -u postgres psql -h /var/run/postgresql -d {database} -v ON_ERROR_STOP=1 -Atqc \"{text}\"").stdout.strip()
 
 
+def backups(machine):
+    listed = json.loads(machine.run("sudo -u postgres pgbackrest --stanza=titanic --output=json info").stdout)
+    return sum(len(stanza.get("backup", [])) for stanza in listed)
+
+
+def made_by_the_timer(machine):
+    """How many one night makes. What the timer starts is started; that it does, and when, is systemd's word."""
+    assert machine.run("systemctl is-active titanic-backup.timer && systemctl show -P Unit titanic-backup.timer").stdout == "active\ntitanic-backup.service\n"
+    assert re.search(r" 02:(1[5-9]|2\d|30):", machine.run("systemctl show -P NextElapseUSecRealtime titanic-backup.timer").stdout)
+    before = backups(machine)
+    machine.run("systemctl start titanic-backup")
+    return backups(machine) - before
+
+
 def test_one_server_and_a_replica(started):
-    install, restore, primary_side, replica_side, promote = run_by("test_postgres_machines.py", "deploy/postgres/README.md")
+    install, nightly, restore, primary_side, replica_side, promote = run_by("test_postgres_machines.py", "deploy/postgres/README.md")
     network = started(Network, primary="10.10.20.11", replica="10.20.20.11")
     primary, replica = [started(Machine, name, network, without=PACKAGES) for name in network.addresses]
     for name in ("password", "replicator"):
         for each in (primary, replica):
             each.run(f"cat >{ROOT}/{name}", input=f"the {name} of it")
     follow(primary, install)
+    follow(primary, nightly)
+    assert made_by_the_timer(primary) == 1
     sql(primary, "create table letters (one text); insert into letters values ('a')")
     time.sleep(1.1)
     moment = sql(primary, "select clock_timestamp()")
@@ -53,6 +70,8 @@ def test_one_server_and_a_replica(started):
 
     follow(primary, primary_side)
     follow(replica, replica_side)
+    follow(replica, nightly)
+    assert made_by_the_timer(replica) == 0
     sql(primary, "insert into letters values ('b')")
     wait_until(lambda: sql(replica, "select string_agg(one, '' order by one) from letters") == "ab", what="the replica to follow")
     assert sql(primary, "select ssl from pg_stat_ssl join pg_stat_replication using (pid)") == "t"
@@ -61,7 +80,12 @@ def test_one_server_and_a_replica(started):
     primary.run("systemctl stop postgresql@15-main")
     assert "Takes writes" in follow(replica, promote).stdout
     sql(replica, "insert into letters values ('c')")
-    replica.run(f"cd {ROOT}; sudo -u postgres pgbackrest --stanza=titanic stanza-create && sudo -u postgres deploy/postgres/backup full")
+    replica.run("sudo -u postgres pgbackrest --stanza=titanic stanza-create")
+    assert made_by_the_timer(replica) == 1
+    replica.run("systemctl stop postgresql@15-main")
+    failed = replica.run("systemctl start titanic-backup", check=False)
+    assert failed.returncode == 1 and replica.run("systemctl is-failed titanic-backup").stdout == "failed\n", "not skipped: a server that is away"
+    replica.run("systemctl start postgresql@15-main")
     url = "postgresql://titanic@10.10.20.11,10.20.20.11/titanic?target_session_attrs=read-write&sslmode=require"
     assert primary.run(f"PGPASSWORD='the password of it' psql -Atqc 'select 1' '{url}'").stdout == "1\n", "the hosts' URL"
 
@@ -87,7 +111,7 @@ def members(machine):
 
 
 def test_three_servers_and_a_host(started, tmp_path):
-    passwords, install, start, roles, before, restore = *run_by("test_postgres_machines.py", "deploy/postgres/cluster/README.md"), run_by("test_postgres_machines.py", "deploy/postgres/README.md")[1]
+    passwords, install, start, roles, before, nightly, restore = *run_by("test_postgres_machines.py", "deploy/postgres/cluster/README.md"), *run_by("test_postgres_machines.py", "deploy/postgres/README.md")[1:3]
     network = started(Network, host="10.10.20.10", one="10.10.20.11", two="10.10.20.12", three="10.10.20.13")
     host = started(Machine, "host", network, without=("haproxy", "pgbouncer"))
     nodes = {name: started(Machine, name, network, without=(*PACKAGES, "patroni", "etcd-server")) for name in ("one", "two", "three")}
@@ -107,6 +131,8 @@ def test_three_servers_and_a_host(started, tmp_path):
     wait_until(lambda: {"Leader", "Sync Standby", "Replica"} <= set(members(nodes["one"])), 120, "three members")
     leader = nodes[members(nodes["one"])["Leader"]]
     follow(leader, roles)
+    everywhere(nodes.values(), lambda node: follow(node, nightly))
+    assert sum(made_by_the_timer(node) for node in nodes.values()) == 1, "the leader's"
 
     host.run(f"cat >{ROOT}/authority.pem", input=authority.file.read_text())
     follow(host, before)

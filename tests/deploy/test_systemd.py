@@ -33,6 +33,13 @@ def test_systemd_understands_it(tmp_path):
     assert exposure < 2.0, security.stdout
 
 
+def test_systemd_understands_the_backup_of_every_night(tmp_path):
+    for name in ("titanic-backup.service", "titanic-backup.timer"):
+        (tmp_path / name).write_text((ROOT / "deploy/postgres" / name).read_text().replace("/opt/titanic", str(ROOT)))
+    run = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp_path / "titanic-backup.timer"), str(tmp_path / "titanic-backup.service")], capture_output=True, text=True)
+    assert "titanic-backup" not in run.stdout + run.stderr and "Unknown" not in run.stderr, run.stderr
+
+
 def test_every_plugin_lives_within_it(postgres, tmp_path):
     """Killed at the first call that the unit does not allow."""
     from support.servers import Host

@@ -85,6 +85,73 @@ def test_reads_survive_a_restart(hosts, own_postgres):
     wait_until(lambda: all(host.get(f"/people/{BRAUND['uuid']}").status == 200 for _ in range(20)), what="all sessions to heal")
 
 
+class Readers:
+    """Four who read for as long as the block lasts: what was not 200 is in `bad`."""
+
+    def __init__(self, host):
+        self.host, self.good, self.bad, self.over = host, [0] * 4, [], threading.Event()
+
+    def read(self, number):
+        while not self.over.is_set():
+            answer = self.host.get("/people?limit=5")
+            if answer.status == 200:
+                self.good[number] += 1
+            else:
+                self.bad.append((answer.status, answer.body))
+
+    def each_once_more(self):
+        before = list(self.good)
+        wait_until(lambda: all(now > then + 1 for now, then in zip(self.good, before)) or self.bad, what="an answer for each")
+
+    def __enter__(self):
+        self.threads = [threading.Thread(target=self.read, args=(number,)) for number in range(4)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def pool_size(host):
+    return float(next(line for line in host.get("/metrics").body.decode().splitlines() if line.startswith("db_pool_size{")).split()[1])
+
+
+def test_reads_outlive_all_sessions_at_once(hosts, postgres):
+    """Until an attempt to connect fails the database is not down: what waits is answered by the next session."""
+    name = f"cut{uuid.uuid4().hex[:8]}"
+    host = hosts(titanic_config(postgres.create(name), "  - id: metrics\n", database=", pool: { min: 4, max: 4 }")).wait_ready()
+    with Readers(host) as readers:
+        for _ in range(5):
+            wait_until(lambda: pool_size(host) == 4, what="all sessions")
+            assert "4" == postgres.sql(f"select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'")
+            readers.each_once_more()
+    assert not readers.bad, readers.bad[:3]
+    assert "database down" not in host.log()
+
+
+def test_a_read_whose_session_cannot_be_had_again(hosts, postgres):
+    """The server takes no session in place of the one that was cut, so another one answers."""
+    name = f"few{uuid.uuid4().hex[:8]}"
+    postgres.create(name)
+    postgres.sql(f"create role {name} login; alter database {name} owner to {name}")
+    postgres.sql(f"grant all on schema public to {name}", name)
+    host = hosts(titanic_config(f"postgresql://{name}@127.0.0.1:{postgres.port}/{name}", "  - id: metrics\n", database=", pool: { min: 4, max: 4 }")).wait_ready()
+    wait_until(lambda: pool_size(host) == 4, what="all sessions")
+    postgres.sql(f"alter role {name} connection limit 1")
+    with Readers(host) as readers:
+        for left in (3, 2, 1):
+            readers.each_once_more()
+            postgres.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}' order by backend_start limit 1")
+            wait_until(lambda: pool_size(host) == left, what=f"{left} of four")
+        readers.each_once_more()
+    assert not readers.bad, readers.bad[:3]
+    postgres.sql(f"alter role {name} connection limit -1")
+    wait_until(lambda: pool_size(host) == 4, what="all sessions again")
+
+
 def test_two_hosts_start_at_once(hosts, database):
     first = hosts(titanic_config(database), start=False)
     second = hosts(titanic_config(database), start=False)

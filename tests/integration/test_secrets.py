@@ -74,13 +74,10 @@ def test_a_database_password_changes_under_load(hosts, postgres, role, tmp_path)
             # Those that were open are cut, one after the other: those that follow must show the new one.
             old = lambda: postgres.sql(f"select pid from pg_stat_activity where usename = '{name}' and backend_start < '{begin}'").split()
             begin = postgres.sql("select clock_timestamp()").strip()
-            # A read that is cut connects again, and is refused where that fails: not with the password before, then.
-            sessions = lambda: int(postgres.sql(f"select count(*) from pg_stat_activity where usename = '{name}' and query <> ''"))
             while pids := old():
-                wait_until(lambda: sessions() > 1, what="another session")
-                before, there = good[0], sessions()
+                before = good[0]
                 postgres.sql(f"select pg_terminate_backend({pids[0]})")
-                wait_until(lambda: good[0] > before + 20 and pids[0] not in old() and sessions() >= there, what="answers, and as many sessions as before")
+                wait_until(lambda: good[0] > before + 20 and pids[0] not in old(), what="answers")
     finally:
         stop.set()
         for thread in threads:

@@ -75,9 +75,8 @@ inline std::string refusal(const redisContext* context, const Reply& reply) {
   return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
 }
 
-// Connected, logged in and on the database of the URL; null: *why says what is wrong. Finding the host and connecting
-// take no longer than the timeout, and `stop` ends the wait for name servers. It also holds for what is asked
-// afterwards.
+// Connected, logged in and on the database of the URL; null: *why says what is wrong. The timeout holds for finding the
+// host and connecting, and for each thing asked afterwards; `stop` ends the wait for name servers.
 inline Context open(const RedisUrl& url, uint32_t timeout_ms, const std::stop_token& stop, std::string* why) {
   const auto deadline = resolve::Clock::now() + std::chrono::milliseconds(timeout_ms);
   const resolve::Answer host = resolve::look_up(url.host)->await(deadline, stop);
