@@ -92,7 +92,8 @@ def test_a_host_knows_the_database(database, wrong, hosts):
     host = lambda url, direct: hosts(titanic_config(f"{url}?sslmode=disable", cache, database=f', direct_url: "{direct}"'))
     url = server.create("verified")
     host(url, url + query(server.authority.file)).wait_ready()
-    listening = "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where datname = 'verified' and query like 'listen %'"
+    # After a second of silence it asks whether the server is still there.
+    listening = "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where datname = 'verified' and (query like 'listen %' or query = 'select 1')"
     wait_until(lambda: server.sql(listening) == "t", what="a session by TLS that listens")
     for number, (roots, name, why) in enumerate(wrong):
         url = server.create(f"refused{number}")
