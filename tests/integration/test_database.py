@@ -188,7 +188,7 @@ def test_a_stuck_statement_is_cancelled(hosts, postgres, request, pooled):
     host = hosts(titanic_config(url, database=more)).wait_ready()
     holder = threading.Thread(target=lambda: postgres.sql(f"begin; select 1 from people where uuid = '{BRAUND['uuid']}' for update; select pg_sleep(3); commit", name))
     holder.start()
-    wait_until(lambda: postgres.sql("select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()") != "0")
+    wait_until(lambda: postgres.sql(f"select count(*) from pg_stat_activity where datname = '{name}' and wait_event = 'PgSleep'") == "1", what="the lock: the holder sleeps")
     answer = host.request("PATCH", f"/people/{BRAUND['uuid']}", {"age": 1})
     assert answer.status == 504
     holder.join()

@@ -1,6 +1,7 @@
 """Servers the tests start on free loopback ports and stop by pid."""
 
 import base64
+import itertools
 import json
 import os
 import pathlib
@@ -27,10 +28,19 @@ MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm
 PATIENCE = 30 if PRESET == "release" else 90
 
 
+def ports():
+    """Below the ephemeral range, so that no outgoing connection takes one first; none twice, nor one of another worker's share."""
+    worker, workers = (int(os.environ.get(name, default).removeprefix("gw")) for name, default in (("PYTEST_XDIST_WORKER", "gw0"), ("PYTEST_XDIST_WORKER_COUNT", "1")))
+    share = [port for port in range(12000, 32000) if port % workers == worker]
+    random.shuffle(share)
+    return itertools.cycle(share)
+
+
+PORTS = ports()
+
+
 def free_port():
-    """Below the ephemeral range, so that no outgoing connection takes it first."""
-    while True:
-        port = random.randint(12000, 31999)
+    for port in PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
