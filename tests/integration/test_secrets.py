@@ -1,7 +1,6 @@
 """Secrets from files: read, changed under load without a failed request, and shown nowhere."""
 
 import subprocess
-import threading
 import time
 import uuid
 
@@ -11,6 +10,7 @@ from conftest import titanic_config
 from support.http import check
 from support.servers import BULKHEAD, ROOT, wait_until
 from test_auth import ONE, bearer, make_key
+from test_database import Readers
 
 
 def replace(path, text):
@@ -51,21 +51,8 @@ def test_a_database_password_changes_under_load(hosts, postgres, role, tmp_path)
     url = f"postgresql://{name}@127.0.0.1:{postgres.port}/{name}"
     config = titanic_config(url, database=f', password: "${{file:{secret}}}", pool: {{ min: 2, max: 6 }}')
     host = hosts(config).wait_ready()
-    stop, bad, good = threading.Event(), [], [0]
-
-    def load():
-        while not stop.is_set():
-            answer = host.get("/people?limit=5")
-            if answer.status == 200:
-                good[0] += 1
-            else:
-                bad.append((answer.status, answer.body))
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
     words = [f"MARKER second {i} ü" for i in range(3)]
-    try:
+    with Readers(host) as readers:
         for i, word in enumerate(words, 1):
             # The new word is in the file when it comes into force, as a rotation does it.
             replace(secret, word)
@@ -75,15 +62,11 @@ def test_a_database_password_changes_under_load(hosts, postgres, role, tmp_path)
             old = lambda: postgres.sql(f"select pid from pg_stat_activity where usename = '{name}' and backend_start < '{begin}'").split()
             begin = postgres.sql("select clock_timestamp()").strip()
             while pids := old():
-                before = good[0]
+                before = sum(readers.good)
                 postgres.sql(f"select pg_terminate_backend({pids[0]})")
-                wait_until(lambda: good[0] > before + 20 and pids[0] not in old(), what="answers")
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+                wait_until(lambda: sum(readers.good) > before + 20 and pids[0] not in old(), what="answers")
     # A read whose session is cut while it runs is asked again elsewhere.
-    assert not bad, bad[:3]
+    assert not readers.bad, readers.bad[:3]
     plugins = host.get("/_host/plugins", admin=True).body.decode()
     assert "MARKER" not in host.log() + plugins + host.get("/health/ready").body.decode()
 
