@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bulkhead/glob.hpp"
+#include "bulkhead/json_text.hpp"
 #include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
@@ -46,8 +47,8 @@ Json describe_plugins(const plugins::Manager& manager) {
                     {"version", view(d.version)},
                     {"summary", view(d.summary)},
                     {"file", plugin->file()},
-                    {"health", health_name(health.state)},
-                    {"why", health.why},
+                    {"health", plugin->started() ? health_name(health.state) : "not started"},
+                    {"why", plugin->started() ? health.why : ""},
                     {"routes", plugin->routes().size()},
                     {"hooks", plugin->hooks().size()},
                     {"grants", grants}});
@@ -159,7 +160,11 @@ bh_flow Admin::show_log(void* self, bh_exchange* ex, const bh_request* /*rq*/, b
 
 bh_flow Admin::set_log(void* self, bh_exchange* ex, const bh_request* rq, bh_error* err) {
   telemetry::Log& log = static_cast<Admin*>(self)->log_;
-  const Json body = Json::parse(view(rq->body), nullptr, false);
+  Json body;
+  try {
+    body = bulkhead::parse_json(view(rq->body), {.depth = 1, .values = 10}).value;
+  } catch (const bulkhead::JsonError&) {  // is no object then
+  }
   telemetry::Level level{};
   if (!body.is_object() || !body.contains("level") || !body["level"].is_string() ||
       !telemetry::parse_level(body["level"].get<std::string>(), &level)) {

@@ -1,5 +1,6 @@
 #include "core/app/commands.hpp"
 
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 
@@ -67,17 +68,19 @@ int check(const std::string& config, bool json) {
   if (!host.errors().empty() || !host.create_plugins()) return refused(host, json);
   const size_t routes = host.manager().table()->routes.size();
   const std::vector<std::string> warnings = host.warnings();
+  const auto notes = host.notes();
   if (json) {
-    std::cout << Json{{"ok", true},
-                      {"warnings", warnings},
-                      {"plugins", host.manager().instances().size()},
-                      {"routes", routes},
-                      {"scopes", host.config().enforce_scopes ? "enforce" : "ignore"}}
+    Json told = Json::object();
+    for (const auto& [id, note] : notes) told[id].push_back(note);
+    std::cout << Json{{"ok", true},       {"warnings", warnings},
+                      {"notes", told},    {"plugins", host.manager().instances().size()},
+                      {"routes", routes}, {"scopes", host.config().enforce_scopes ? "enforce" : "ignore"}}
                      .dump(2)
               << "\n";
     return 0;
   }
   std::cout << config << ": good, " << host.manager().instances().size() << " plugins, " << routes << " routes\n";
+  for (const auto& [id, note] : notes) std::cout << id << ": " << note << "\n";
   for (const std::string& warning : warnings) std::cout << "warning: " << warning << "\n";
   if (!host.config().enforce_scopes && warnings.empty())
     std::cout << "note: server.scopes is ignore, so every operation is open to everybody who reaches "
@@ -225,12 +228,26 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   return status;
 }
 
+std::string version_text() {
+  return "bulkhead " + std::string(kVersion) + ", plugin ABI " + std::to_string(BH_ABI_MAJOR) + "." +
+         std::to_string(BH_ABI_MINOR);
+}
+
+int check_command(std::string_view word, const std::vector<std::string>& commands) {
+  if (word.empty() || word.starts_with('-') || std::find(commands.begin(), commands.end(), word) != commands.end())
+    return 0;
+  const std::string near = nearest(word, commands);
+  std::cerr << "bulkhead has no command '" << word << "'"
+            << (near.empty() ? "; 'bulkhead --help' lists them" : ", did you mean '" + near + "'?") << "\n";
+  return 2;
+}
+
 int show_version(bool json) {
   const std::string abi = std::to_string(BH_ABI_MAJOR) + "." + std::to_string(BH_ABI_MINOR);
   if (json)
     std::cout << Json{{"version", kVersion}, {"abi", abi}}.dump() << "\n";
   else
-    std::cout << "bulkhead " << kVersion << ", plugin ABI " << abi << "\n";
+    std::cout << version_text() << "\n";
   return 0;
 }
 

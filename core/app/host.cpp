@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "bulkhead/extensions/notes.h"
 #include "bulkhead/extensions/reopen.h"
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
@@ -37,8 +38,7 @@ Host::Host(const std::string& config_file) : document_(config_file), secrets_(do
   if (config_.admin) add_endpoint(*config_.admin);
   executor_ = std::make_unique<runtime::Executor>(config_.executor_threads, config_.executor_queue);
   timers_ = std::make_unique<runtime::Timers>();
-  environment_ = std::make_unique<plugins::Environment>(
-      plugins::Environment{*log_, metrics_, tracing_, *executor_, *timers_, services_, nullptr});
+  environment_ = std::make_unique<plugins::Environment>(*log_, metrics_, tracing_, *executor_, *timers_, services_);
   manager_ = std::make_unique<plugins::Manager>(
       *environment_, [this](std::string text) { return document_.without_secrets(std::move(text)); });
 }
@@ -85,6 +85,8 @@ void Host::reload_certificates(bool all) {
 
 std::vector<std::string> Host::warnings() const {
   std::vector<std::string> warnings = unsafe_settings(config_);
+  if (const auto table = manager_->table())
+    warnings.insert(warnings.end(), table->idle_hooks.begin(), table->idle_hooks.end());
   for (std::string& each : warnings) each = document_.without_secrets(std::move(each));
   return warnings;
 }
@@ -96,6 +98,24 @@ bool Host::start_plugins() {
   document_.forget();
   for (config::PluginEntry& entry : config_.plugins) config::wipe(&entry.config);
   return good;
+}
+
+std::vector<std::pair<std::string, std::string>> Host::notes() const {
+  using Notes = std::vector<std::pair<std::string, std::string>>;
+  Notes all;
+  for (const auto& plugin : manager_->instances()) {
+    const auto* notes = static_cast<const bh_notes*>(plugin->extension(str(BH_NOTES_ID)));
+    if (notes == nullptr) continue;
+    std::pair<Notes*, const std::string*> to{&all, &plugin->id()};
+    notes->list(
+        plugin->self(),
+        [](void* arg, bh_str text) {
+          const auto& [list, id] = *static_cast<std::pair<Notes*, const std::string*>*>(arg);
+          list->emplace_back(*id, view(text));
+        },
+        &to);
+  }
+  return all;
 }
 
 int Host::serve() {
@@ -136,7 +156,7 @@ int Host::serve() {
 
   for (const Endpoint& endpoint : endpoints_) {
     const bool admin = config_.admin && endpoint.entry == &*config_.admin;
-    const std::string wrong = server_->listen(endpoint.entry->address, admin ? *admin_runner_ : *runner_, endpoint.tls,
+    const std::string wrong = server_->listen(endpoint.entry->where, admin ? *admin_runner_ : *runner_, endpoint.tls,
                                               admin ? kAdminConnections : 0);
     if (!fail(wrong.empty() ? std::vector<config::Issue>{}
                             : std::vector<config::Issue>{{endpoint.entry->pointer, wrong}}))
@@ -158,7 +178,8 @@ int Host::serve() {
   }
   std::string listen_address, admin_address = "off";
   for (size_t i = 0; i < endpoints_.size(); ++i) {
-    const std::string address = (endpoints_[i].tls ? "https://" : "http://") + server_->address(i);
+    std::string address = server_->address(i);
+    if (!endpoints_[i].entry->where.is_unix()) address = (endpoints_[i].tls ? "https://" : "http://") + address;
     if (i < config_.listen.size())
       listen_address += (i == 0 ? "" : " ") + address;
     else
@@ -176,14 +197,18 @@ int Host::serve() {
   metrics_timer_ = timers_->start(0, kMetricsMs, [this] { host_metrics_->sample(); });
   const std::string plugin_count = std::to_string(manager_->instances().size());
   const std::string route_count = std::to_string(manager_->table()->routes.size());
-  log_->write(Level::kInfo, "serving",
-              {{"listen", listen_address},
-               {"admin", admin_address},
-               {"plugins", plugin_count},
-               {"routes", route_count},
-               {"hooks", order}});
+  telemetry::Log::Fields served = {{"listen", listen_address},
+                                   {"admin", admin_address},
+                                   {"plugins", plugin_count},
+                                   {"routes", route_count},
+                                   {"hooks", order}};
+  const auto noted = notes();
+  for (const auto& [plugin, note] : noted) served.emplace_back(plugin, note);
+  log_->write(Level::kInfo, "serving", served);
+  for (const std::string& idle : manager_->table()->idle_hooks) log_->write(Level::kWarn, idle);
   wait_for_stop();
   log_->write(Level::kInfo, "draining");
+  environment_->draining.store(true, std::memory_order_release);
   const bool clean = server_->drain();
   log_->write(clean ? Level::kInfo : Level::kWarn,
               clean ? "stopped" : "stopped: the drain deadline passed with requests still running");

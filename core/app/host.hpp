@@ -33,6 +33,8 @@ class Host {
   const config::Config& config() const { return config_; }
   // What the configuration allows that is rarely meant; no secret stands in it.
   std::vector<std::string> warnings() const;
+  // What plugins want an operator to see (bh.notes/1), after create_plugins(): plugin, note.
+  std::vector<std::pair<std::string, std::string>> notes() const;
   plugins::Manager& manager() { return *manager_; }
 
   // Each false with errors() where it fails, with nothing left half-started.

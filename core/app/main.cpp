@@ -27,15 +27,23 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::vector<std::string> names_of(const CLI::App& cli) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : cli.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
 int run(int argc, char** argv) {
   namespace app = bulkhead::app;
   CLI::App cli{"Bulkhead: an API host whose every capability is a plugin."};
-  cli.require_subcommand(1);
+  cli.require_subcommand(0, 1);
+  cli.set_version_flag("-V,--version", app::version_text());
   cli.failure_message(CLI::FailureMessage::help);
   std::string config = "configs/titanic.yaml", path, file, id;
   bool json = false;
   auto with_config = [&](CLI::App* command) {
-    command->add_option("config", config, "Configuration file")->capture_default_str();
+    command->add_option("-c,--config,config", config, "Configuration file")->capture_default_str();
   };
   auto with_json = [&](CLI::App* command) { command->add_flag("--json", json, "Print JSON"); };
 
@@ -72,10 +80,15 @@ int run(int argc, char** argv) {
   with_json(version);
   version->footer("Example: bulkhead version --json");
 
+  if (const int status = app::check_command(argc > 1 ? argv[1] : "", names_of(cli)); status != 0) return status;
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return cli.exit(error) == 0 ? 0 : 2;
+  }
+  if (cli.get_subcommands().empty()) {
+    std::cout << cli.help();
+    return 0;
   }
   if (*serve) return app::serve(config);
   if (*check) return app::check(config, json);

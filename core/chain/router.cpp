@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
+#include "core/chain/table.hpp"
 #include "core/exchange/text.hpp"
 
 namespace bulkhead::chain {
@@ -27,6 +29,15 @@ bool is_parameter(std::string_view segment) {
   return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
 }
 
+bool name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+// Who registered a plan, for messages.
+std::string owner_of(const Plan* plan) {
+  return plan != nullptr && plan->step.owner != nullptr ? plan->step.owner->id + " has it" : "it is there already";
+}
+
 }  // namespace
 
 const Plan* Endpoint::find(std::string_view method) const {
@@ -37,20 +48,38 @@ const Plan* Endpoint::find(std::string_view method) const {
 
 std::string Router::check_pattern(std::string_view pattern) {
   if (pattern.empty() || pattern.front() != '/') return "a pattern begins with '/'";
+  if (std::any_of(pattern.begin(), pattern.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return "a pattern holds no control characters";
   if (pattern.find_first_of("?#% ") != std::string_view::npos)
     return "a pattern is a decoded path without '?', '#', '%' and spaces";
   std::vector<std::string_view> names;
   std::string wrong;
   for_segments(pattern, [&](std::string_view segment) {
-    if (is_parameter(segment)) {
-      if (std::find(names.begin(), names.end(), segment) != names.end()) wrong = "a parameter is named twice";
-      names.push_back(segment);
-    } else if (segment.find_first_of("{}") != std::string_view::npos) {
+    if (segment == "." || segment == "..") wrong = "no request has the segment '" + std::string(segment) + "'";
+    if (segment.find_first_of("{}") == std::string_view::npos) return;
+    const std::string_view name = is_parameter(segment) ? segment.substr(1, segment.size() - 2) : std::string_view();
+    if (name.empty() || name.find_first_of("{}") != std::string_view::npos) {
       wrong = "'{' and '}' enclose a whole segment, as in /people/{uuid}";
+    } else if (!std::all_of(name.begin(), name.end(), name_char)) {
+      wrong = "a parameter's name has letters, digits, '_' and '-'; '{" + std::string(name) + "}' is none";
+    } else if (std::find(names.begin(), names.end(), name) != names.end()) {
+      wrong = "the parameter '" + std::string(name) + "' is named twice";
     }
+    names.push_back(name);
   });
   if (names.size() > kMaxParams) wrong = "more than 16 parameters";
   return wrong;
+}
+
+std::string Router::check_method(std::string_view method) {
+  const auto upper = [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; };
+  if (!method.empty() && std::all_of(method.begin(), method.end(), upper)) return {};
+  std::string fixed(method);
+  std::transform(fixed.begin(), fixed.end(), fixed.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const bool lower = !method.empty() && std::all_of(fixed.begin(), fixed.end(), upper);
+  return "'" + std::string(method) + "' is no method" + (lower ? ", did you mean '" + fixed + "'?" : "");
 }
 
 std::string Router::add(std::string_view method, std::string_view pattern, const Plan* plan) {
@@ -76,8 +105,9 @@ std::string Router::add(std::string_view method, std::string_view pattern, const
     node->endpoint->params = params;
   }
   Endpoint& endpoint = *node->endpoint;
-  if (endpoint.pattern != pattern) return "the same paths are registered as " + endpoint.pattern;
-  if (endpoint.find(method) != nullptr) return "registered already";
+  if (endpoint.pattern != pattern)
+    return "the same paths are those of " + endpoint.pattern + ", and " + owner_of(endpoint.methods.front().second);
+  if (const Plan* other = endpoint.find(method); other != nullptr) return owner_of(other);
   endpoint.methods.emplace_back(method, plan);
 
   std::vector<std::string_view> allow;

@@ -1,5 +1,6 @@
 #include "core/chain/runner.hpp"
 
+#include <array>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -111,9 +112,9 @@ void Runner::begin(Exchange& ex) {
   advance(ex);
 }
 
-void Runner::refuse(Exchange& ex, int status, std::string_view detail) {
+void Runner::refuse(Exchange& ex, int status, std::string_view detail, std::string_view field, std::string_view value) {
   ex.keep_alive = false;
-  if (!answer_problem(ex, status, detail)) return;  // its answer is on the way already
+  if (!answer_problem(ex, status, detail, {}, field, value)) return;  // its answer is on the way already
   stop_waiting(ex);
   advance(ex);
 }
@@ -323,13 +324,20 @@ void answer_unmatched(exchange::Exchange& ex) {
   const std::string_view method = view(ex.request.method);
   const Endpoint* endpoint = ex.endpoint;
   if (method == "OPTIONS" && (endpoint != nullptr || view(ex.request.target) == "*")) {
-    const bh_pair allow{str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow)
-                                                              : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
-    ex.answer(204, {}, {}, {}, &allow, 1);
+    std::array<bh_pair, 3> fields;
+    size_t count = 0;
+    fields[count++] = {str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow)
+                                                             : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
+    // RFC 5789 §3.1, and Accept-Post of the Linked Data Platform.
+    for (const auto& [takes, field] : {std::pair("PATCH", "accept-patch"), std::pair("POST", "accept-post")})
+      if (const Plan* plan = endpoint != nullptr ? endpoint->find(takes) : nullptr;
+          plan != nullptr && !plan->route->consumes.empty())
+        fields[count++] = {str(field), str(plan->route->consumes)};
+    ex.answer(204, {}, {}, {}, fields.data(), count);
   } else if (!exchange::known_method(method)) {
     answer_problem(ex, 501, "The method " + std::string(method) + " is not implemented.");
   } else if (endpoint == nullptr) {
-    answer_problem(ex, 404, "Nothing is served at this path. /openapi.json lists what is.");
+    answer_problem(ex, 404, ex.table->not_found);
   } else {
     answer_problem(ex, 405, "This path takes " + endpoint->allow + ".", {}, "allow", endpoint->allow);
   }
@@ -371,6 +379,10 @@ void Runner::advance(Exchange& ex) {
           continue;
         }
         if (!authorize(ex)) continue;
+        if (ex.plan->step.owner->starting.load(std::memory_order_acquire)) {
+          answer_problem(ex, 503, "The plugin '" + ex.plan->step.owner->id + "' is starting. Try again in a moment.");
+          continue;
+        }
         enter(ex, Stage::kBody);
         if (!ex.body_complete) {
           suspend(ex, Waiting::kNo);

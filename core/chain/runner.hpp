@@ -43,7 +43,9 @@ class Runner {
   void advance(Exchange& ex);
   void body_arrived(Exchange& ex);
   // The host answers instead: 400, 408, 413, ... Nothing of the request runs any further.
-  void refuse(Exchange& ex, int status, std::string_view detail);
+  // `field` is one more of the answer, such as Accept-Encoding.
+  void refuse(Exchange& ex, int status, std::string_view detail, std::string_view field = {},
+              std::string_view value = {});
   void timed_out(Exchange& ex);
   uint32_t request_timeout_ms() const { return settings_.request_timeout_ms; }
   void report(Exchange& ex, std::string_view what) { report_(ex, ex.outcome().author, what); }

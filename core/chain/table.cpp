@@ -57,6 +57,43 @@ Plan make_plan(Table& table, const Route* route) {
   return plan;
 }
 
+std::string media_types(const std::string& operation) {
+  const nlohmann::json described = nlohmann::json::parse(operation, nullptr, false);
+  const nlohmann::json::json_pointer at("/requestBody/content");
+  std::string types;
+  if (described.is_object() && described.contains(at) && described.at(at).is_object())
+    for (const auto& [type, unused] : described.at(at).items()) types.append(types.empty() ? "" : ", ").append(type);
+  return types;
+}
+
+std::vector<std::string> find_idle_hooks(const Table& table) {
+  std::vector<std::string> idle;
+  for (const Hook& hook : table.hooks) {
+    if (hook.routes.empty() || std::any_of(table.routes.begin(), table.routes.end(),
+                                           [&](const Route& route) { return glob_match(hook.routes, route.pattern); }))
+      continue;
+    std::string line = "plugin '" + hook.step.owner->id + "': its hooks for '" + hook.routes + "' match no route";
+    if (std::find(idle.begin(), idle.end(), line) == idle.end()) idle.push_back(std::move(line));
+  }
+  return idle;
+}
+
+// Where a caller who asked for nothing that is served may look.
+std::string describe_not_found(const Table& table) {
+  static constexpr size_t kMost = 12;
+  std::string detail = "Nothing is served at this path.";
+  std::vector<std::string_view> patterns;
+  for (const Route& route : table.routes) {
+    if (route.pattern == "/openapi.json") return detail + " /openapi.json lists what is.";
+    if (std::find(patterns.begin(), patterns.end(), route.pattern) == patterns.end()) patterns.push_back(route.pattern);
+  }
+  if (patterns.empty() || patterns.size() > kMost) return detail;
+  detail += " Served are";
+  for (const std::string_view pattern : patterns)
+    detail.append(pattern == patterns.front() ? " " : ", ").append(pattern);
+  return detail + ".";
+}
+
 }  // namespace
 
 std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, std::string* error) {
@@ -78,7 +115,10 @@ std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, 
                                   (hook.phase == BH_RESPOND ? ", reversed" : ""));
     if (hook.phase == BH_RECEIVE) table->receive.push_back(number(*table, hook.step, phase_name(BH_RECEIVE), nullptr));
   }
-  for (Route& route : input.routes) table->routes.push_back(std::move(route));
+  for (Route& route : input.routes) {
+    route.consumes = media_types(route.operation);
+    table->routes.push_back(std::move(route));
+  }
   for (const Route& route : table->routes) {
     table->plans.push_back(make_plan(*table, &route));
     if (std::string wrong = table->router.add(route.method, route.pattern, &table->plans.back()); !wrong.empty()) {
@@ -87,6 +127,8 @@ std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, 
     }
   }
   table->unmatched = make_plan(*table, nullptr);
+  table->not_found = describe_not_found(*table);
+  table->idle_hooks = find_idle_hooks(*table);
   table->latency = std::make_unique<Latency>(table->labels.size());
   return table;
 }

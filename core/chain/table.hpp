@@ -2,6 +2,7 @@
 // exchange keeps the table it began with.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -20,6 +21,7 @@ struct Owner {
   std::string id;
   bool sees_authorization = false;
   bool sees_cookie = false;
+  std::atomic<bool> starting{false};  // its routes answer 503 until it is ready
 };
 
 struct StepRef {
@@ -40,6 +42,7 @@ struct Route {
   StepRef step;
   uint64_t max_body = 0;
   uint32_t timeout_ms = 0;
+  std::string consumes;  // media types of its operation's body, for Accept-Patch and Accept-Post
 };
 
 struct Hook {
@@ -64,6 +67,8 @@ struct Table {
   std::vector<StepRef> receive;
   Plan unmatched;  // 404, 405, OPTIONS: hooks without a glob
   Router router;
+  std::string not_found;                // detail of a 404
+  std::vector<std::string> idle_hooks;  // whose glob matches no route, said for the operator
   uint64_t generation = 0;
   std::vector<StepLabel> labels;
   std::unique_ptr<Latency> latency;  // counted by those who only read the rest

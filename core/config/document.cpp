@@ -215,10 +215,12 @@ class Reader {
 };
 
 Document::Document(std::string file) : file_(std::move(file)) {
+  errno = 0;
   std::ifstream in(file_, std::ios::binary);
   std::ostringstream text;
   if (!in || !(text << in.rdbuf())) {
-    issues_.push_back({"", "cannot read the file"});
+    issues_.push_back(
+        {"", std::string("cannot read the file: ") + (errno != 0 ? std::strerror(errno) : "it is empty")});
     return;
   }
   parse(text.str());
@@ -238,7 +240,14 @@ void Document::parse(const std::string& text) {
       issues_.push_back({"", "holds a NUL character; save it as UTF-8"});
       return;
     }
-    value = Reader(*this).read(YAML::Load(text), "");
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      const YAML::Mark mark = documents[1].Mark();
+      marks_[""] = {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
+      issues_.push_back({"", "a second document begins here; a configuration is one document"});
+      return;
+    }
+    if (!documents.empty()) value = Reader(*this).read(documents.front(), "");
   } catch (const YAML::Exception& error) {
     marks_[""] = {error.mark.line + 1, error.mark.column + 1};
     issues_.push_back({"", "not valid YAML: " + error.msg});

@@ -1,6 +1,9 @@
 #include "core/config/model.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <thread>
 
@@ -42,8 +45,20 @@ class Values {
 };
 
 ListenerEntry listener_of(const Json& value, const std::string& pointer, std::vector<Issue>* issues) {
-  if (value.is_string()) return {value.get<std::string>(), std::nullopt, pointer};
-  ListenerEntry entry{value.at("address"), std::nullopt, pointer};
+  ListenerEntry entry;
+  entry.address = value.is_string() ? value : value.at("address");
+  entry.pointer = pointer;
+  const std::string at = value.is_string() ? pointer : pointer + "/address";
+  if (std::string wrong = http::parse_listen_address(entry.address, &entry.where); !wrong.empty())
+    issues->push_back({at, std::move(wrong)});
+  else if (std::string obstacle = http::find_obstacle(entry.where); !obstacle.empty())
+    issues->push_back({at, std::move(obstacle)});
+  if (value.is_string()) return entry;
+  if (value.contains("socket_mode")) {
+    if (!entry.where.is_unix())
+      issues->push_back({pointer + "/socket_mode", "is for a unix socket only, as in unix:/run/x.sock"});
+    entry.where.mode = static_cast<mode_t>(std::stoul(value.at("socket_mode").get<std::string>(), nullptr, 8));
+  }
   if (!value.contains("tls")) return entry;
   const Json& tls = value.at("tls");
   using http::tls::ClientCertificate;
@@ -81,8 +96,17 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   const Json& proxies = values.at("/server/trusted_proxies");
   for (size_t i = 0; i < proxies.size(); ++i)
     if (!config->http.proxies.add(proxies[i].get_ref<const std::string&>()))
-      issues.push_back({"/server/trusted_proxies/" + std::to_string(i),
-                        proxies[i].get<std::string>() + " is no address and no network; write 10.0.0.0/8 or fd00::/8"});
+      issues.push_back(
+          {"/server/trusted_proxies/" + std::to_string(i),
+           proxies[i].get<std::string>() +
+               " is no address and no network; write 10.0.0.0/8, fd00::/8, or unix: for callers by a unix socket"});
+  const Json& nat64 = values.at("/server/nat64_prefixes");
+  for (size_t i = 0; i < nat64.size(); ++i)
+    if (!config->http.nat64.add(nat64[i].get_ref<const std::string&>()))
+      issues.push_back(
+          {"/server/nat64_prefixes/" + std::to_string(i),
+           nat64[i].get<std::string>() +
+               " is no prefix of a NAT64; write 2001:db8:64::/96, its length one of 32, 40, 48, 56, 64, 96"});
   config->http.proxies.use_forwarded(values.text("/server/forwarded_header") == "forwarded");
   config->enforce_scopes = values.text("/server/scopes") == "enforce";
   config->executor_threads = values.number("/server/executor/threads");
@@ -114,8 +138,12 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   if (level == "warning") level = "warn";
   if (!telemetry::parse_level(level, &config->log.level))
     issues.push_back({"/log/level", "'" + values.text("/log/level") + "' is not trace, debug, info, warn or error"});
-  config->log.json = values.text("/log/format") == "json";
   config->log.file = values.text("/log/file");
+  const bool terminal = config->log.file.empty() && ::isatty(STDERR_FILENO) == 1;
+  const std::string format = values.text("/log/format");
+  config->log.json = format == "json" || (format == "auto" && !terminal);
+  const char* no_colour = std::getenv("NO_COLOR");  // no-color.org
+  config->log.colour = terminal && (no_colour == nullptr || *no_colour == '\0');
   config->log.service = values.text("/service");
   for (const Json& path : values.at("/plugin_path")) config->plugin_path.push_back(path.get<std::string>());
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/config/document.hpp"
+#include "core/http/listen_address.hpp"
 #include "core/http/settings.hpp"
 #include "core/http/tls.hpp"
 #include "core/telemetry/log.hpp"
@@ -22,6 +23,7 @@ struct PluginEntry {  // NOLINT(bugprone-exception-escape): moving Json is said 
 
 struct ListenerEntry {
   std::string address;
+  http::ListenAddress where;
   std::optional<http::tls::Settings> tls;
   std::string pointer;  // "/server/listen/0", for messages
 };

@@ -219,7 +219,7 @@ void Exchange::reset() {
   if (body_text.capacity() > Slab::kStandard) body_text = std::string();
   body_text.clear();
   body_complete = true;
-  keep_alive = head_only = expect_continue = timed_out = aborted = false;
+  keep_alive = head_only = expect_continue = body_coded = timed_out = aborted = false;
   channel = nullptr;
   next_pipelined = nullptr;
   table.reset();

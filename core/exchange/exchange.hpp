@@ -187,7 +187,8 @@ class Exchange final : public DeadlineEntry {
   SlabRef head_slab, body_slab;
   size_t body_charge = 0;
   bool body_complete = true, keep_alive = false, head_only = false, expect_continue = false;
-  std::string body_text;  // a chunked body, decoded
+  bool body_coded = false;  // has a Content-Encoding
+  std::string body_text;    // a body that came in chunks or in a content coding, decoded
   Channel* channel = nullptr;
   chain::Runner* runner = nullptr;
   Exchange* next_pipelined = nullptr;

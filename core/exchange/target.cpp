@@ -39,6 +39,13 @@ bool known_method(std::string_view method) {
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
+bool valid_target_bytes(std::string_view target) {
+  return std::all_of(target.begin(), target.end(), [](char c) {
+    return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f && c != '"' && c != '<' &&
+           c != '>';
+  });
+}
+
 size_t percent_decode(std::string_view text, char* out) {
   size_t n = 0;
   for (size_t i = 0; i < text.size(); ++i) {

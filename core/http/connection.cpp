@@ -19,7 +19,7 @@ using exchange::Stage;
 
 namespace {
 
-constexpr uint32_t kLingerMs = 2'000;
+constexpr uint32_t kLingerMs = 2'000, kDeliveryCheckMs = 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -29,6 +29,10 @@ Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_
     : io_(io), runner_(runner), stream_(fd, std::move(tls)), peer_port_(port), parser_(io.settings().limits) {
   peer_length_ = static_cast<uint8_t>(std::min(peer.size(), sizeof peer_));
   std::memcpy(peer_, peer.data(), peer_length_);
+  if (peer.find(':') != std::string_view::npos) {
+    std::string translated = io.settings().nat64.translate(peer);
+    if (translated != peer) translated_ = std::move(translated);
+  }
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -104,7 +108,7 @@ void Connection::flush() {
       }
       if (!ex->keep_alive) break;
     }
-    const ssize_t n = stream_.write({parts.data(), count});
+    const ssize_t n = total == 0 ? 0 : stream_.write({parts.data(), count});
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return abort();
@@ -116,6 +120,7 @@ void Connection::flush() {
     written_of_front_ += sent;
     while (front_ != nullptr && front_->stage == Stage::kWriting &&
            written_of_front_ >= front_->out_head.size() + front_->body_out.size()) {
+      if (read_closed_ && !delivered()) return;
       written_of_front_ -= front_->out_head.size() + front_->body_out.size();
       const bool last = !front_->keep_alive;
       finish_front();
@@ -126,6 +131,19 @@ void Connection::flush() {
       io_.deadlines().arm(write_deadline_, io_.now_ns(), io_.settings().timeouts.write);
   }
   flush_continue();  // the next one's turn may have come
+}
+
+bool Connection::delivered() {
+  const Stream::Delivery delivery = stream_.delivery();
+  if (delivery == Stream::Delivery::kFailed) {
+    abort();
+    return false;
+  }
+  if (delivery_since_ns_ == 0) delivery_since_ns_ = io_.now_ns();
+  if (delivery == Stream::Delivery::kPending && io_.now_ns() - delivery_since_ns_ < uint64_t{kLingerMs} * 1'000'000)
+    return false;
+  delivery_since_ns_ = 0;
+  return true;
 }
 
 void Connection::finish_front() {
@@ -260,6 +278,8 @@ void Connection::update() {
   const Timeouts& timeouts = io_.settings().timeouts;
   if (phase_ == Phase::kLingering)
     set_read_deadline(kLingerMs, kLinger);
+  else if (delivery_since_ns_ != 0)
+    set_read_deadline(kDeliveryCheckMs, kDelivery);
   else if (!stream_.established())
     set_read_deadline(timeouts.header, kHandshake);
   else if (body_of_ != nullptr && body_wanted_)
@@ -304,6 +324,8 @@ void Connection::read_expired() {
         runner_.refuse(ex, 408, "The request's head did not arrive in time.");
       }
       break;
+    case kDelivery:
+      break;  // pump() looks again
     case kHandshake:
       io_.server().observe(Refusal::kHandshake);
       return abort();

@@ -14,6 +14,7 @@
 
 #include "core/chain/runner.hpp"
 #include "core/exchange/exchange.hpp"
+#include "core/http/content_coding.hpp"
 #include "core/http/parser.hpp"
 #include "core/http/stream.hpp"
 
@@ -67,7 +68,7 @@ class Connection final : public exchange::Channel {
   };
   enum class Phase : uint8_t { kOpen, kLingering };
   // What the read deadline is for.
-  enum : int { kNone, kHandshake, kHeader, kBody, kIdle, kLinger };
+  enum : int { kNone, kHandshake, kHeader, kBody, kIdle, kLinger, kDelivery };
   static const chain::Plan kNoPlan;  // for what was not understood as a request
 
   // RFC 9110 §9.2.1
@@ -82,10 +83,15 @@ class Connection final : public exchange::Channel {
   bool may_begin(const Exchange& ex) const;
   void begin(Exchange& ex);
   bool read_body();
-  void refuse_body(int status, std::string_view detail);
+  // False, and the request refused, where the body's content coding cannot be undone within the limit.
+  bool decode_body(Exchange& ex, std::string_view* body);
+  void refuse_body(int status, std::string_view detail, std::string_view field = {}, std::string_view value = {});
   void flush_continue();
   void flush();
   void finish_front();
+  // Whether the answers that were written have reached a caller who has half closed: it may have closed altogether,
+  // which only an answer brings to light. True where it is no question, or was one for long enough.
+  bool delivered();
   void linger();
   void close();
   void update();
@@ -102,11 +108,13 @@ class Connection final : public exchange::Channel {
   chain::Runner& runner_;
   Stream stream_;
   char peer_[48];
+  std::string translated_;  // the peer's IPv4 address where a NAT64 stands between
   uint8_t peer_length_;
   uint32_t peer_port_;
   Phase phase_ = Phase::kOpen;
   bool read_closed_ = false, no_more_requests_ = false, write_blocked_ = false, corked_ = false, first_request_ = true;
   bool watched_ = false;
+  uint64_t delivery_since_ns_ = 0;  // since when delivered() waits; 0: it does not
   bool interest_read_ = true, interest_write_ = false;
   int deadline_kind_ = 0;
 
@@ -117,6 +125,7 @@ class Connection final : public exchange::Channel {
   Exchange* parked_ = nullptr;   // waits for those before it
   Exchange* body_of_ = nullptr;  // its body is being read
   bool body_wanted_ = false, body_large_ = false;
+  ContentCoding body_coding_ = ContentCoding::kIdentity;
   size_t body_limit_ = 0, body_received_ = 0;
 
   Exchange* front_ = nullptr;  // pipeline, oldest first

@@ -183,14 +183,16 @@ bool Connection::parse_next() {
   ex.request.deadline_ns = ex.request.received_ns + uint64_t{runner_.request_timeout_ms()} * 1'000'000;
   std::memcpy(ex.peer_buffer, peer_, peer_length_);
   ex.request.peer = ex.request.socket = {ex.peer_buffer, peer_length_};
+  if (!translated_.empty()) ex.request.peer = str(ex.copy(translated_));
   ex.request.peer_port = peer_port_;
   if (const TrustedProxies& proxies = io_.settings().proxies;
       !proxies.empty() && result != RequestParser::Result::kError) {
-    const std::string client = proxies.client({peer_, peer_length_}, ex.headers);
-    if (client != std::string_view(peer_, peer_length_)) {
-      ex.request.peer = str(ex.copy(client));
+    const TrustedProxies::Client client = proxies.client({peer_, peer_length_}, ex.headers);
+    if (client.address != std::string_view(peer_, peer_length_)) {
+      ex.request.peer = str(ex.copy(io_.settings().nat64.translate(client.address)));
       ex.request.peer_port = 0;  // the connection's is the proxy's
     }
+    if (!client.scheme.empty()) ex.request.scheme = str(client.scheme);
   }
 
   (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
@@ -235,6 +237,16 @@ void Connection::body_wanted(Exchange& ex) {
   const uint64_t route_limit = ex.plan->route->max_body;
   body_limit_ = route_limit != 0 ? route_limit : limits.body;
   body_wanted_ = true;
+  body_coding_ = ContentCoding::kIdentity;
+  if (ex.body_coded) {
+    std::string codings;
+    for (const bh_pair& field : ex.headers)
+      if (view(field.name) == "content-encoding") codings.append(view(field.value)).append(",");
+    body_coding_ = content_coding(codings);
+    if (body_coding_ == ContentCoding::kUnknown)
+      return refuse_body(415, "The body's content coding is not one of gzip, br and zstd.", "accept-encoding",
+                         kAcceptedCodings);
+  }
   if (!corked_) io_.mark_dirty(*this);
   if (!parser_.chunked()) {
     const uint64_t length = parser_.content_length();
@@ -288,6 +300,7 @@ bool Connection::read_body() {
     }
     hold_bytes(ex, length);
   }
+  if (body_coding_ != ContentCoding::kIdentity && !body.empty() && !decode_body(ex, &body)) return true;
   // After a 504 a hook on the executor may be reading the request.
   if (ex.stage == Stage::kBody) ex.request.body = str(body);
   ex.body_complete = true;
@@ -297,13 +310,31 @@ bool Connection::read_body() {
   return true;
 }
 
-void Connection::refuse_body(int status, std::string_view detail) {
+bool Connection::decode_body(Exchange& ex, std::string_view* body) {
+  std::string decoded;
+  const Decoded result = decode(body_coding_, *body, body_limit_, &decoded);
+  if (result == Decoded::kTooLarge) {
+    io_.server().observe(Refusal::kBodySize);
+    refuse_body(413, "The body, once decoded, is longer than " + std::to_string(body_limit_) + " bytes.");
+    return false;
+  }
+  if (result == Decoded::kMalformed) {
+    refuse_body(400, "The body is not what its Content-Encoding says.");
+    return false;
+  }
+  if (!charge_body(body->size() + decoded.size())) return false;
+  ex.body_text = std::move(decoded);
+  *body = ex.body_text;
+  return true;
+}
+
+void Connection::refuse_body(int status, std::string_view detail, std::string_view field, std::string_view value) {
   if (body_of_ == nullptr) return;  // answered meanwhile
   Exchange& ex = *std::exchange(body_of_, nullptr);
   no_more_requests_ = true;
   begin_ = end_;
   if (parked_ == &ex) parked_ = nullptr;
-  runner_.refuse(ex, status, detail);
+  runner_.refuse(ex, status, detail, field, value);
 }
 
 }  // namespace bulkhead::http

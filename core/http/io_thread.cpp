@@ -37,6 +37,7 @@ Flags<NotifyOn> interest(bool read, bool write) {
 
 std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
   char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_UNIX) return std::string(kUnixPeer);
   if (address.ss_family == AF_INET6) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
     *port = ntohs(v6.sin6_port);
@@ -374,7 +375,7 @@ void IoThread::close_listeners() {
     }
   deadlines_.disarm(accept_pause_);
   watch_listeners(false);
-  for (Server::Listener& listener : server_.listeners()) ::close(std::exchange(listener.fd, -1));
+  for (Server::Listener& listener : server_.listeners()) listener.close();
 }
 
 void IoThread::abort_all() {

@@ -4,6 +4,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "core/exchange/target.hpp"
 
@@ -163,9 +164,10 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   const std::string_view version = line.substr(second + 1);
   for (const char c : method)
     if (!token_char(c)) return error(400, "The method is not a token.");
-  for (const char c : target)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
-      return error(400, "The request target has a control character.");
+  if (!exchange::valid_target_bytes(target))
+    return error(400,
+                 "The request target has a character that must be percent-encoded: a blank, a control character, "
+                 "'\"', '<', '>', or one outside ASCII.");
   if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || version[5] < '0' ||
       version[5] > '9' || version[7] < '0' || version[7] > '9')
     return error(400, "The request line does not end with an HTTP version.");
@@ -205,6 +207,9 @@ RequestParser::Result RequestParser::set_path(Exchange& ex) {
 
 RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   size_t hosts = 0, lengths = 0, codings = 0;
+  // Fields of one value: of two, this host and what stands before or behind it might each believe another.
+  bool origin = false, api_key = false, content_type = false, authorization = false;
+  const auto second = [](bool* seen) { return std::exchange(*seen, true); };
   bool close = false, keep_alive = false;
   std::string_view coding;
   for (bh_pair& field : ex.headers) {
@@ -227,9 +232,13 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
             return error(417, "The only expectation that can be met is 100-continue.");
           ex.expect_continue = ex.request.http >= 11;
         }
+        if (key == "origin" && second(&origin)) return error(400, "Origin is given more than once.");
         break;
       case 9:
-        if (key == "x-api-key") ex.has_authorization = true;
+        if (key == "x-api-key") {
+          if (second(&api_key)) return error(400, "X-API-Key is given more than once.");
+          ex.has_authorization = true;
+        }
         break;
       case 10:
         if (key == "connection")
@@ -238,8 +247,14 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
             keep_alive = keep_alive || iequals(option, "keep-alive");
           });
         break;
+      case 12:
+        if (key == "content-type" && second(&content_type)) return error(400, "Content-Type is given more than once.");
+        break;
       case 13:
-        if (key == "authorization") ex.has_authorization = true;
+        if (key == "authorization") {
+          if (second(&authorization)) return error(400, "Authorization is given more than once.");
+          ex.has_authorization = true;
+        }
         break;
       case 14:
         if (key == "content-length") {
@@ -252,6 +267,9 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
             content_length_ = content_length_ * 10 + static_cast<uint64_t>(c - '0');
           }
         }
+        break;
+      case 16:
+        if (key == "content-encoding") ex.body_coded = true;
         break;
       case 17:
         if (key == "transfer-encoding") {

@@ -1,15 +1,10 @@
 #include "core/http/server.hpp"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <thread>
+#include <utility>
 
 #include "core/http/io_thread.hpp"
 #include "core/runtime/clock.hpp"
@@ -18,7 +13,6 @@ namespace bulkhead::http {
 
 namespace {
 
-constexpr int kBacklog = 4096;
 // Idle connections stay open this long after the drain began: a request that was on its way is answered.
 constexpr uint64_t kGraceMs = 500;
 
@@ -86,43 +80,20 @@ Server::Server(const Settings& settings, Observer observer) : settings_(settings
 
 Server::~Server() {
   reactor_.reset();
-  for (Listener& listener : listeners_)
-    if (listener.fd >= 0) ::close(listener.fd);
+  for (Listener& listener : listeners_) listener.close();
 }
 
-std::string Server::listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
+void Server::Listener::close() {
+  if (fd < 0) return;
+  ::close(std::exchange(fd, -1));
+  if (!path.empty()) ::unlink(path.c_str());
+}
+
+std::string Server::listen(const ListenAddress& address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
                            size_t spare) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos) return "'" + std::string(address) + "' is not HOST:PORT";
-  std::string host(address.substr(0, colon));
-  const std::string port(address.substr(colon + 1));
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  if (host == "*") host = "0.0.0.0";
-
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
-    return "'" + std::string(address) + "': " + ::gai_strerror(error);
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> guard(found, ::freeaddrinfo);
-
-  const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  if (fd >= 0) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (fd < 0 || ::bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, kBacklog) != 0) {
-    std::string why = "cannot listen on " + std::string(address) + ": " + std::strerror(errno);
-    if (errno == EADDRINUSE) why += "; another program has this port, choose another one";
-    if (fd >= 0) ::close(fd);
-    return why;
-  }
-  sockaddr_storage bound{};
-  socklen_t length = sizeof bound;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length);
-  const uint16_t number = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
-                                                            : reinterpret_cast<sockaddr_in&>(bound).sin_port);
-  listeners_.push_back(
-      {fd, &runner, std::move(tls), std::string(address.substr(0, colon)) + ":" + std::to_string(number), spare});
+  Listening listening = listen_on(address);
+  if (listening.fd < 0) return std::move(listening.error);
+  listeners_.push_back({listening.fd, &runner, std::move(tls), std::move(listening.text), spare, address.path});
   return {};
 }
 

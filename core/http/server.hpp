@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/chain/runner.hpp"
+#include "core/http/listen_address.hpp"
 #include "core/http/settings.hpp"
 #include "core/http/tls.hpp"
 
@@ -44,9 +45,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds "127.0.0.1:5000", "[::1]:5000" or "0.0.0.0:0"; under TLS where a context is given. `spare`
-  // connections are taken past the limit. Empty on success, else why not.
-  std::string listen(std::string_view address, chain::Runner& runner, std::shared_ptr<tls::Context> tls, size_t spare);
+  // Under TLS where a context is given. `spare` connections are taken past the limit. Empty on success, else why not.
+  std::string listen(const ListenAddress& address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
+                     size_t spare);
   // The address listener `index` is bound to, with the port the system chose.
   std::string address(size_t index) const;
 
@@ -61,6 +62,9 @@ class Server {
     std::shared_ptr<tls::Context> tls;
     std::string address;
     size_t spare = 0;
+    std::string path;  // of a unix socket, which goes when the listener closes
+
+    void close();
   };
 
   // ---- [any] for I/O threads

@@ -31,6 +31,7 @@ struct Settings {
   Limits limits;
   Timeouts timeouts;
   TrustedProxies proxies;
+  Nat64 nat64;
   size_t io_threads = 2;
 };
 

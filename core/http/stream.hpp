@@ -1,9 +1,13 @@
 // Stream: the bytes of one connection, in the clear or under TLS. Owns the socket.
 #pragma once
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -42,6 +46,17 @@ class Stream {
   void close() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
+  }
+
+  // What the peer's side has acknowledged of what was written: all of it, not yet all, or the connection is gone.
+  enum class Delivery : uint8_t { kDone, kPending, kFailed };
+  Delivery delivery() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return Delivery::kDone;  // a unix socket
+    if (info.tcpi_state == TCP_CLOSE) return Delivery::kFailed;
+    int left = 0;
+    return ::ioctl(fd_, TIOCOUTQ, &left) == 0 && left > 0 ? Delivery::kPending : Delivery::kDone;
   }
 
   bool established() const { return !tls_ || tls_->established(); }

@@ -60,12 +60,7 @@ struct HostApi {
                : 0;
   }
   static uint64_t now_ns(const bh_host* /*h*/) { return runtime::now_ns(); }
-  static void health(const bh_host* h, int32_t state, bh_str why) {
-    Instance& plugin = of(h);
-    const std::lock_guard lock(plugin.mutex_);
-    plugin.health_ = {state, std::string(view(why))};
-    plugin.health_told_ = true;
-  }
+  static void health(const bh_host* h, int32_t state, bh_str why) { of(h).set_health(state, view(why)); }
 
   // ---- registration
 
@@ -75,15 +70,16 @@ struct HostApi {
     if (!BH_HAS(r, reserved) || r->step == nullptr)
       return refuse(err, BH_E_INVALID, "the route has no step, or its size is not set");
     const std::string_view pattern = view(r->pattern), method = view(r->method);
-    if (method.empty()) return refuse(err, BH_E_INVALID, "the route has no method");
+    if (const std::string wrong = chain::Router::check_method(method); !wrong.empty())
+      return refuse(err, BH_E_INVALID, std::string(pattern) + ": " + wrong);
     if (const std::string wrong = chain::Router::check_pattern(pattern); !wrong.empty())
       return refuse(err, BH_E_INVALID, std::string(pattern) + ": " + wrong);
     const std::string own = "/" + std::string(view(plugin.descriptor().id));
     if (pattern != own && !pattern.starts_with(own + "/") && !plugin.granted("route", pattern))
       return refuse(err, BH_E_DENIED, "the grant 'route:" + std::string(pattern) + "' is not declared by the plugin");
-    if (!view(r->operation).empty() && !config::Json::accept(view(r->operation)))
+    if (!view(r->operation).empty() && !config::Json::parse(view(r->operation), nullptr, false).is_object())
       return refuse(err, BH_E_INVALID,
-                    std::string(method) + " " + std::string(pattern) + ": the operation is not JSON");
+                    std::string(method) + " " + std::string(pattern) + ": the operation is not a JSON object");
     chain::Route route;
     route.method = method;
     route.pattern = pattern;
@@ -321,6 +317,9 @@ struct HostApi {
 
   static const Manager& manager(const bh_host* h) { return *of(h).environment_.manager; }
   static uint64_t generation(const bh_host* h) { return manager(h).generation(); }
+  static int32_t draining(const bh_host* h) {
+    return of(h).environment_.draining.load(std::memory_order_acquire) ? 1 : 0;
+  }
   static void visit_plugins(const bh_host* h, void (*visit)(void*, const bh_plugin_info*), void* arg) {
     for (const auto& plugin : manager(h).instances()) {
       const Instance::Health state = plugin->health();
@@ -362,7 +361,8 @@ struct HostApi {
     return BH_OK;
   }
   static const void* extension(const bh_host* /*h*/, bh_str id) {
-    static constexpr bh_introspect kIntrospect{sizeof(bh_introspect), 0, generation, visit_plugins, visit_routes};
+    static constexpr bh_introspect kIntrospect{sizeof(bh_introspect), 0,       generation, visit_plugins,
+                                               visit_routes,          draining};
     static constexpr bh_trace_context kTraceContext{sizeof(bh_trace_context), 0, set_trace, get_trace};
     if (view(id) == BH_INTROSPECT_ID) return &kIntrospect;
     return view(id) == BH_TRACE_CONTEXT_ID ? &kTraceContext : nullptr;

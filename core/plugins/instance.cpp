@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "bulkhead/glob.hpp"
+#include "bulkhead/status.hpp"
 #include "core/exchange/text.hpp"
 
 namespace bulkhead::plugins {
@@ -49,6 +50,11 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
                                 : std::string(what) + " failed with status " + std::to_string(status);
 }
 
+void Instance::call_logged(const char* what, const std::function<bh_status(bh_error*)>& function) {
+  const std::string wrong = call(what, function);
+  if (!wrong.empty()) environment_.log.write(telemetry::Level::kError, wrong, {{"plugin", id()}});
+}
+
 std::string Instance::create(const config::Json& values) {
   life_ = Life::kCreating;
   std::string wrong = call("create", [&](bh_error* err) {
@@ -73,7 +79,23 @@ std::string Instance::start() {
   life_ = Life::kLive;
   const std::lock_guard lock(mutex_);
   if (!health_told_) health_ = {BH_READY, ""};
+  owner_.starting.store(health_.state == BH_STARTING, std::memory_order_release);
   return {};
+}
+
+void Instance::set_health(int32_t state, std::string_view why) {
+  const std::lock_guard lock(mutex_);
+  const Health before = std::exchange(health_, {state, std::string(why)});
+  health_told_ = true;
+  owner_.starting.store(state == BH_STARTING, std::memory_order_release);
+  const bool changed = before.state != state || before.why != why;
+  if (!changed || (life_ != Life::kStarting && life_ != Life::kLive)) return;
+  const bool ill = state == BH_DEGRADED || state == BH_FAILED;
+  const bool recovered = state == BH_READY && (before.state == BH_DEGRADED || before.state == BH_FAILED);
+  environment_.log.write(ill         ? telemetry::Level::kWarn
+                         : recovered ? telemetry::Level::kInfo
+                                     : telemetry::Level::kDebug,
+                         "plugin health", {{"plugin", id()}, {"state", health_name(state)}, {"why", health_.why}});
 }
 
 std::string Instance::configure(const config::Json& values, bh_status* status) {
@@ -94,7 +116,7 @@ void Instance::quiesce() {
     life_ = Life::kDraining;
   }
   if (descriptor().quiesce != nullptr)
-    call("quiesce", [&](bh_error*) {
+    call_logged("quiesce", [&](bh_error*) {
       descriptor().quiesce(self_);
       return BH_OK;
     });
@@ -130,12 +152,12 @@ void Instance::retire() {
   const bool started = life_ == Life::kDraining;
   life_ = Life::kStopped;
   if (started && descriptor().stop != nullptr)
-    call("stop", [&](bh_error*) {
+    call_logged("stop", [&](bh_error*) {
       descriptor().stop(self_);
       return BH_OK;
     });
   if (self_ != nullptr)
-    call("destroy", [&](bh_error*) {
+    call_logged("destroy", [&](bh_error*) {
       descriptor().destroy(self_);
       return BH_OK;
     });

@@ -29,13 +29,18 @@ class Manager;
 
 // What the host lends to every instance.
 struct Environment {
+  Environment(telemetry::Log& l, telemetry::Metrics& m, telemetry::Tracing& t, runtime::Executor& e, runtime::Timers& i,
+              Services& s)
+      : log(l), metrics(m), tracing(t), executor(e), timers(i), services(s) {}
+
   telemetry::Log& log;
   telemetry::Metrics& metrics;
   telemetry::Tracing& tracing;
   runtime::Executor& executor;
   runtime::Timers& timers;
   Services& services;
-  const Manager* manager = nullptr;  // for bh.introspect/1
+  const Manager* manager = nullptr;   // for bh.introspect/1
+  std::atomic<bool> draining{false};  // told to stop: answers what runs, takes nothing new
 };
 
 enum class Life : uint8_t { kMapped, kCreating, kCreated, kStarting, kLive, kDraining, kStopped, kRetired };
@@ -73,7 +78,9 @@ class Instance {
     int32_t state;
     std::string why;
   };
-  Health health() const;  // [any]
+  bool started() const { return life_ != Life::kMapped && life_ != Life::kCreating && life_ != Life::kCreated; }
+  Health health() const;                                 // [any]
+  void set_health(int32_t state, std::string_view why);  // [any] a change is logged
 
  private:
   friend struct HostApi;
@@ -81,6 +88,8 @@ class Instance {
   bool setting_up() const { return life_ == Life::kCreating || life_ == Life::kStarting; }
   bool granted(std::string_view kind, std::string_view what) const;
   std::string call(const char* what, const std::function<bh_status(bh_error*)>& function);
+  // What it fails with is logged.
+  void call_logged(const char* what, const std::function<bh_status(bh_error*)>& function);
   void task_begun() { tasks_.fetch_add(1, std::memory_order_acq_rel); }
   void task_ended();
   // Nobody reaches what it published any more.

@@ -30,6 +30,11 @@ std::string check_descriptor(const bh_plugin* descriptor) {
 }
 
 std::shared_ptr<Library> Library::open(const std::string& path, std::string* error) {
+  std::error_code unknown;  // what does not exist is told by what follows
+  if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown)) {
+    *error = path + ": is no regular file";  // to read a FIFO waits for ever
+    return nullptr;
+  }
   if (const ElfInfo info = inspect_elf(path); !info.error.empty()) {
     *error = path + ": " + info.error;
     return nullptr;

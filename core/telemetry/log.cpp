@@ -35,6 +35,30 @@ std::string timestamp() {
   return whole;
 }
 
+// Without control characters, which a terminal would obey.
+void append_plain(std::string_view text, std::string* line) {
+  for (const char c : text) *line += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+}
+
+// "2026-11-30T12:00:00.000Z info  message key=value"
+std::string text_line(Level level, std::string_view message, const Log::Fields& fields, bool colour) {
+  static constexpr std::string_view kDim = "\x1b[2m", kOff = "\x1b[0m";
+  static constexpr std::array<std::string_view, 5> kLevels = {"\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[33m",
+                                                              "\x1b[31m"};
+  const auto paint = [colour](std::string_view code) { return colour ? code : std::string_view(); };
+  std::string line(paint(kDim));
+  line.append(timestamp()).append(paint(kOff)).append(" ").append(paint(kLevels[static_cast<size_t>(level)]));
+  line.append(level_name(level)).append(paint(kOff)).append(level_name(level).size() < 5 ? "  " : " ");
+  append_plain(message, &line);
+  for (const auto& [key, value] : fields) {
+    line.append(" ").append(paint(kDim));
+    append_plain(key, &line);
+    line.append("=").append(paint(kOff));
+    append_plain(value, &line);
+  }
+  return line;
+}
+
 // A descriptor that can be reopened. write(2) directly: a line is one call.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -92,6 +116,7 @@ class Log::Impl {
  public:
   explicit Impl(const LogSettings& settings)
       : json(settings.json),
+        colour(settings.colour),
         service(settings.service),
         version(settings.version),
         level(settings.level),
@@ -106,7 +131,7 @@ class Log::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  const bool json;
+  const bool json, colour;
   const std::string service, version;
   std::atomic<Level> level;
   std::shared_ptr<DescriptorSink> sink;
@@ -164,10 +189,7 @@ void Log::write(Level level, std::string_view message, const Fields& fields) {
     entry["message"] = message;
     line = entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   } else {
-    line = timestamp() + " " + std::string(level_name(level)) + " " + std::string(message);
-    for (const auto& [key, value] : fields) line += " " + std::string(key) + "=" + std::string(value);
-    for (char& c : line)
-      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    line = text_line(level, message, fields, impl_->colour);
   }
   line += '\n';
   impl_->logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));

@@ -1,4 +1,4 @@
-// Log: one line a message, JSON or text, written by a thread of its own. A full
+// Log: one line a message, as JSON or readable text, written by a thread of its own. A full
 // queue drops the oldest lines and counts them; nobody waits for a disk.
 #pragma once
 
@@ -22,7 +22,8 @@ bool parse_level(std::string_view name, Level* level);
 struct LogSettings {
   Level level = Level::kInfo;
   bool json = true;
-  std::string file;  // "" = standard error
+  bool colour = false;  // of text: for a terminal
+  std::string file;     // "" = standard error
   std::string service, version;
 };
 

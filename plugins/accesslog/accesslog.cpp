@@ -1,5 +1,8 @@
 // The accesslog plugin: one JSON line a request.
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -53,6 +56,22 @@ double place_of(std::string_view id) {
 
 }  // namespace
 
+namespace {
+
+bool on_terminal(const Json& config) {
+  return config.at("file").get_ref<const std::string&>().empty() && ::isatty(STDOUT_FILENO) == 1;
+}
+bool wants_text(const Json& config) {
+  const std::string format = config.at("format");
+  return format == "text" || (format == "auto" && on_terminal(config));
+}
+bool no_colour() {  // no-color.org
+  const char* value = std::getenv("NO_COLOR");
+  return value != nullptr && *value != '\0';
+}
+
+}  // namespace
+
 class AccessLog : public bulkhead::Plugin {
  public:
   AccessLog(bulkhead::Host h, const Json& config)
@@ -61,6 +80,8 @@ class AccessLog : public bulkhead::Plugin {
         redact_(config.at("redact_query")),
         rules_(read_rules(config.at("rules"))),
         otlp_(config.at("otlp")),
+        text_(wants_text(config)),
+        colour_(on_terminal(config) && !no_colour()),
         traces_(h.extension<bh_trace_context>(BH_TRACE_CONTEXT_ID)),
         writer_(make_writer(config)) {
     static constexpr std::array<std::string_view, 1> kReason = {"reason"};
@@ -152,7 +173,10 @@ class AccessLog : public bulkhead::Plugin {
     entry.bytes = outcome.bytes_out;
     std::string line;
     line.reserve(512);
-    append_line(entry, redact_, &line);
+    if (text_)
+      append_text_line(entry, redact_, colour_, &line);
+    else
+      append_line(entry, redact_, &line);
     writer_->add(line);
     if (sink_) export_line(entry);
     return BH_NEXT;
@@ -208,6 +232,7 @@ class AccessLog : public bulkhead::Plugin {
   const std::vector<std::string> redact_;
   const std::vector<Rule> rules_;
   const bool otlp_;
+  const bool text_, colour_;
   const bh_trace_context* traces_;
   const std::unique_ptr<Writer> writer_;
   bulkhead::Service<bh_log_sink> sink_;
@@ -222,5 +247,5 @@ constexpr bh_str kGrants[] = {to_str("service:bh.log_sink")};
 
 }  // namespace accesslog
 
-BULKHEAD_PLUGIN(accesslog::AccessLog, "accesslog", "1.0.0", "One JSON line a request.",
+BULKHEAD_PLUGIN(accesslog::AccessLog, "accesslog", "1.0.0", "One line a request.",
                 .schema = accesslog_embedded::schema_json, .needs = accesslog::kNeeds, .grants = accesslog::kGrants)

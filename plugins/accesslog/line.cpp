@@ -24,6 +24,10 @@ void number(std::string_view name, uint64_t value, std::string* out) {
   out->append(",\"").append(name).append("\":").append(digits, end);
 }
 
+void append_plain(std::string_view text, std::string* out) {
+  for (const char c : text) *out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+}
+
 void timestamp(uint64_t unix_ns, std::string* out) {
   // A line is written thousands of times a second: the part above the second is kept.
   static thread_local time_t known = 0;
@@ -95,6 +99,32 @@ void append_line(const Entry& entry, std::span<const std::string> redact, std::s
   message.append(" ").append(entry.path);
   member("message", message, out);
   out->append("}\n");
+}
+
+void append_text_line(const Entry& entry, std::span<const std::string> redact, bool colour, std::string* out) {
+  const std::string_view off = colour ? "\x1b[0m" : "", dim = colour ? "\x1b[2m" : "";
+  const std::string_view status = !colour               ? ""
+                                  : entry.status >= 500 ? "\x1b[31m"
+                                  : entry.status >= 400 ? "\x1b[33m"
+                                                        : "\x1b[32m";
+  std::string whole;
+  timestamp(entry.unix_ns, &whole);  // {"timestamp":"2026-11-30T12:00:00.000Z"
+  static constexpr size_t kTime = 25, kLength = 12;
+  out->append(dim).append(whole, kTime, kLength).append(off).append(" ");
+  append_plain(entry.method, out);
+  out->append(" ");
+  append_plain(entry.path, out);
+  if (!entry.query.empty()) {
+    std::string query;
+    bulkhead::redact_query(entry.query, redact, &query);
+    out->append("?");
+    append_plain(query, out);
+  }
+  char numbers[96];
+  const int n = std::snprintf(numbers, sizeof numbers, "%.3f ms %llu B ", static_cast<double>(entry.duration_ns) * 1e-6,
+                              static_cast<unsigned long long>(entry.bytes));
+  out->append(" ").append(status).append(std::to_string(entry.status)).append(off).append(" ").append(dim);
+  out->append(numbers, static_cast<size_t>(n)).append(entry.peer).append(off).append("\n");
 }
 
 }  // namespace accesslog

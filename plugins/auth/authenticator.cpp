@@ -77,7 +77,11 @@ Authenticator::Authenticator(bulkhead::Host host, const Settings& settings, std:
 void Authenticator::start(KeyStore* store) {
   store_ = store;
   for (const auto& issuer : issuers_)
-    issuer->start([this](const Issuer& which, const std::string& error) { fetched(which, error); });
+    issuer->start([this](const Issuer& which, const std::string& error, const std::vector<std::string>& refused) {
+      fetched(which, error);
+      for (const std::string& key : refused)
+        host_.warn("a key of the issuer is too weak", {{"issuer", which.settings().rules.issuer}, {"reason", key}});
+    });
   if (store == nullptr) return;
   poll_again(
       this, [](void* self) { static_cast<Authenticator*>(self)->poll(); }, host_, settings_.poll_ms, &poll_timer_);

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "bulkhead/fields.hpp"
+#include "bulkhead/json_text.hpp"
 
 namespace auth {
 
@@ -108,9 +109,13 @@ Json fetch_json(const std::string& url, const FetchSettings& settings, const std
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
   if (status != 200) throw std::runtime_error(url + ": answered " + std::to_string(status));
-  Json document = Json::parse(transfer.body, nullptr, false);
-  if (!document.is_object()) throw std::runtime_error(url + ": is not a JSON object");
-  return document;
+  try {
+    Json document = bulkhead::parse_json(transfer.body).value;
+    if (document.is_object()) return document;
+  } catch (const bulkhead::JsonError& error) {
+    throw std::runtime_error(url + ": is not JSON: " + error.message);
+  }
+  throw std::runtime_error(url + ": is not a JSON object");
 }
 
 }  // namespace auth

@@ -52,9 +52,10 @@ const Jwk* Issuer::find(const Keys& keys, const Token& token) {
 void Issuer::fetch() {
   std::shared_ptr<const Keys> keys;
   std::string error;
+  std::vector<std::string> refused;
   try {
     const std::string url = jwks_url_of(settings_, stop_);
-    keys = std::make_shared<const Keys>(read_jwks(fetch_json(url, settings_.fetch, stop_)));
+    keys = std::make_shared<const Keys>(read_jwks(fetch_json(url, settings_.fetch, stop_), &refused));
     if (keys->empty()) throw std::runtime_error(url + ": has no key that verifies signatures here");
   } catch (const std::exception& wrong) {
     keys.reset();
@@ -72,7 +73,9 @@ void Issuer::fetch() {
     earliest_ = now + (failures_ == 0 ? settings_.pause : std::min(settings_.pause, again));
     waiting.swap(waiting_);
   }
-  if (!stop_.load()) report_(*this, error);
+  const std::vector<std::string> news = refused != refused_ ? refused : std::vector<std::string>();
+  refused_ = std::move(refused);
+  if (!stop_.load()) report_(*this, error, news);
   for (const auto& each : waiting) each();
 }
 

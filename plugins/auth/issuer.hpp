@@ -33,8 +33,9 @@ using Keys = std::vector<Jwk>;
 
 class Issuer {
  public:
-  // (issuer, "" or what is wrong) after each fetch, on the fetching thread, before those who wait are called.
-  using Report = std::function<void(const Issuer&, const std::string&)>;
+  // After each fetch, on the fetching thread, before those who wait are called: the issuer; why its keys could not be
+  // had, or ""; which of them are not used and why, where that is news.
+  using Report = std::function<void(const Issuer&, const std::string&, const std::vector<std::string>&)>;
 
   explicit Issuer(IssuerSettings settings) : settings_(std::move(settings)) {}
   ~Issuer() { stop(); }
@@ -72,6 +73,7 @@ class Issuer {
 
   const IssuerSettings settings_;
   Report report_;
+  std::vector<std::string> refused_;  // keys of the last set; its thread alone
   std::atomic<bool> stop_{false};
   mutable std::mutex mutex_;  // what follows
   std::condition_variable changed_;

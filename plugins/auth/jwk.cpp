@@ -58,14 +58,44 @@ Pkey from_parameters(const char* type, OSSL_PARAM_BLD* builder) {
   return Pkey(key);
 }
 
-Pkey rsa_key(const Json& jwk) {
+// Primes the library of CVE-2017-15361 (ROCA) made are powers of 65537 modulo every small prime, and so is their
+// product: for another modulus that is as good as impossible.
+bool made_by_roca(const BIGNUM* modulus) {
+  static constexpr std::array<BN_ULONG, 38> kPrimes = {3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
+                                                       47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,
+                                                       107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
+  return std::all_of(kPrimes.begin(), kPrimes.end(), [modulus](BN_ULONG prime) {
+    const BN_ULONG wanted = BN_mod_word(modulus, prime), factor = 65537 % prime;
+    BN_ULONG power = 1;
+    do {
+      if (power == wanted) return true;
+      power = power * factor % prime;
+    } while (power != 1);
+    return false;
+  });
+}
+
+constexpr BN_ULONG kLeastExponent = 65537;  // FIPS 186-5 §5.1
+
+// "" or why the key is not trusted.
+std::string weakness(const BIGNUM* modulus, const BIGNUM* exponent) {
+  const int bits = BN_num_bits(modulus);
+  if (bits < kLeastRsaBits) return "RSA of " + std::to_string(bits) + " bits; at least 2048 are wanted";
+  if (bits > kMostRsaBits) return "RSA of " + std::to_string(bits) + " bits; at most 8192 are taken";
+  const BN_ULONG e = BN_get_word(exponent);
+  if (BN_is_odd(exponent) == 0 || e < kLeastExponent) return "its exponent is smaller than 65537, or even";
+  if (made_by_roca(modulus)) return "it was made by a library whose keys can be factored (ROCA, CVE-2017-15361)";
+  return {};
+}
+
+Pkey rsa_key(const Json& jwk, std::string* weak) {
   std::string n, e;
   if (!bytes_of(jwk, "n", &n) || !bytes_of(jwk, "e", &e) || e.size() > 8) return nullptr;
   const Owned<BIGNUM> modulus = number(n), exponent = number(e);
   const Owned<OSSL_PARAM_BLD> builder(OSSL_PARAM_BLD_new());
-  if (!modulus || !exponent || !builder || BN_num_bits(modulus.get()) < kLeastRsaBits ||
-      BN_num_bits(modulus.get()) > kMostRsaBits || BN_is_odd(exponent.get()) == 0 || BN_is_one(exponent.get()) != 0 ||
-      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
+  if (!modulus || !exponent || !builder) return nullptr;
+  *weak = weakness(modulus.get(), exponent.get());
+  if (!weak->empty() || OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1)
     return nullptr;
   return from_parameters("RSA", builder.get());
@@ -140,7 +170,7 @@ std::string_view algorithm_name(Algorithm algorithm) {
   return "";
 }
 
-std::vector<Jwk> read_jwks(const Json& set) {
+std::vector<Jwk> read_jwks(const Json& set, std::vector<std::string>* refused) {
   if (!set.is_object() || !set.contains("keys") || !set.at("keys").is_array())
     throw std::runtime_error("it is not a set of JSON web keys: it has no array 'keys'");
   std::vector<Jwk> keys;
@@ -149,7 +179,9 @@ std::vector<Jwk> read_jwks(const Json& set) {
     const std::string_view type = text_of(jwk, "kty"), curve = text_of(jwk, "crv");
     Jwk key{std::string(text_of(jwk, "kid")), Algorithm::kRs256, nullptr};
     if (type == "RSA") {
-      key.key = rsa_key(jwk);
+      std::string weak;
+      key.key = rsa_key(jwk, &weak);
+      if (!weak.empty() && refused != nullptr) refused->push_back("the key '" + key.kid + "' is not used: " + weak);
     } else if (type == "EC" && curve == "P-256") {
       key.algorithm = Algorithm::kEs256;
       key.key = p256_key(jwk);

@@ -3,8 +3,11 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <stdexcept>
 
+#include "bulkhead/json_text.hpp"
 #include "bulkhead/nearest.hpp"
 
 namespace auth {
@@ -56,19 +59,25 @@ std::string id_of(const Request& request) {
   return id;
 }
 
-Json body_of(const Request& request) {
-  Json body = request.body().empty() ? Json::object() : Json::parse(request.body(), nullptr, false);
-  if (!body.is_object()) throw Problem(400, "The body is not a JSON object in UTF-8.");
-  return body;
-}
-
-// Adds an error for each member that is not among the names.
-void refuse_unknown(const Json& body, const std::vector<std::string>& names, std::vector<FieldError>* errors) {
-  for (const auto& [name, value] : body.items()) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    const std::string near = bulkhead::nearest(name, names);
-    errors->push_back({"/" + name, near.empty() ? "is not known" : "is not known; did you mean '" + near + "'?"});
+// Members that are not among `names` are listed as errors.
+Json body_of(const Request& request, std::span<const std::string_view> names, std::vector<FieldError>* errors) {
+  if (request.body().empty()) return Json::object();
+  bulkhead::JsonDocument body;
+  try {
+    body = bulkhead::parse_json(request.body(), {.depth = 4, .values = 200, .members = names});
+  } catch (const bulkhead::JsonError& error) {
+    throw Problem(400, "The body is not a JSON object in UTF-8: " + error.message + ".");
   }
+  if (!body.value.is_object()) throw Problem(400, "The body is not a JSON object in UTF-8.");
+  const std::vector<std::string> known(names.begin(), names.end());
+  for (const std::string& name : body.unknown) {
+    const std::string near = bulkhead::nearest(name, known);
+    errors->push_back({"/" + bulkhead::json_pointer_token(name),
+                       near.empty() ? "is not known" : "is not known; did you mean '" + near + "'?"});
+  }
+  if (const size_t more = body.unknown_count - body.unknown.size(); more != 0)
+    errors->push_back({"", "and " + std::to_string(more) + " more"});
+  return std::move(body.value);
 }
 
 int64_t lifetime_in(const Json& body, const char* name, int64_t absent, std::vector<FieldError>* errors) {
@@ -79,9 +88,10 @@ int64_t lifetime_in(const Json& body, const char* name, int64_t absent, std::vec
   return parsed.value_or(absent);
 }
 
-KeyWish wish_of(const Json& body) {
+KeyWish wish_of(const Request& request) {
+  static constexpr std::array<std::string_view, 4> kNames = {"name", "scopes", "tenant", "expiresIn"};
   std::vector<FieldError> errors;
-  refuse_unknown(body, {"name", "scopes", "tenant", "expiresIn"}, &errors);
+  const Json body = body_of(request, kNames, &errors);
   KeyWish wish;
   const auto text = [&](const char* name, bool required, size_t most) -> std::string {
     if (!body.contains(name) && !required) return {};
@@ -137,7 +147,7 @@ void KeyAdmin::check_lifetime(int64_t lifetime_ms) const {
 }
 
 void KeyAdmin::create(const Request& request, const Exchange& ex) const {
-  KeyWish wish = wish_of(body_of(request));
+  KeyWish wish = wish_of(request);
   check_lifetime(wish.lifetime_ms);
   require_own(request, wish.scopes);
   if (const std::string_view tenant = request.attribute("identity.tenant"); !tenant.empty()) {
@@ -193,9 +203,9 @@ void KeyAdmin::show(const Request& request, const Exchange& ex) const {
 }
 
 void KeyAdmin::rotate(const Request& request, const Exchange& ex) const {
-  const Json body = body_of(request);
+  static constexpr std::array<std::string_view, 1> kNames = {"grace"};
   std::vector<FieldError> errors;
-  refuse_unknown(body, {"grace"}, &errors);
+  const Json body = body_of(request, kNames, &errors);
   const int64_t grace = lifetime_in(body, "grace", kDefaultGraceMs, &errors);
   if (grace == 0) errors.push_back({"/grace", "must be a time like 1h: the old key has to end"});
   if (!errors.empty()) throw Problem(422, "The key cannot be rotated so.", std::move(errors));

@@ -1,5 +1,10 @@
 #include "answer.hpp"
 
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <optional>
+
 #include "bulkhead/fields.hpp"
 #include "tag_clock.hpp"
 
@@ -37,22 +42,94 @@ std::string_view field(const bh_outcome& outcome, std::string_view name) {
   return {};
 }
 
-bool may_be_kept(const bh_outcome& outcome, bool per_identity, bool identified) {
-  if (outcome.status != 200 && !(outcome.status == 304 && !field(outcome, "etag").empty())) return false;
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+// A count of seconds (§1.2.2), quoted or not; 0 for what is none, so that it counts as stale (§4.2.1).
+uint64_t seconds(std::string_view text) {
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range) return UINT32_MAX;
+  return error == std::errc() && end == text.data() + text.size() ? value : 0;
+}
+
+// What Cache-Control and Expires say.
+struct Control {
+  bool no_store = false, no_cache = false, is_private = false, shared = false;
+  std::optional<uint64_t> max_age, s_maxage, expires;
+
+  void read(std::string_view value) {
+    all_items(value, [this](const std::string& directive) {
+      const auto argument = [&] { return seconds(std::string_view(directive).substr(directive.find('=') + 1)); };
+      if (directive == "no-store") no_store = true;
+      if (directive == "no-cache" || directive.starts_with("no-cache=")) no_cache = true;
+      if (directive == "private" || directive.starts_with("private=")) is_private = true;
+      if (directive == "public" || directive == "must-revalidate") shared = true;
+      if (directive.starts_with("max-age=") && !max_age) max_age = argument();
+      if (directive.starts_with("s-maxage=") && !s_maxage) {
+        s_maxage = argument();
+        shared = true;
+      }
+      return true;
+    });
+  }
+  // The seconds it stays fresh; nothing where it does not say (§4.2.1).
+  std::optional<uint64_t> lifetime(bool for_all) const {
+    if (for_all && s_maxage) return s_maxage;
+    return max_age ? max_age : expires;
+  }
+};
+
+// Seconds from now until an HTTP date (RFC 9110 §5.6.7); 0 for the past and for what is none.
+uint64_t seconds_until(std::string_view date) {
+  tm parts{};
+  const std::string text(date);
+  const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end == nullptr || *end != '\0') return 0;
+  const time_t then = timegm(&parts), now = time(nullptr);
+  return then > now ? static_cast<uint64_t>(then - now) : 0;
+}
+
+}  // namespace
+
+uint64_t lifetime_ns(const bh_outcome& outcome, Caller caller, uint64_t most_ns) {
+  if (outcome.status != 200 && !(outcome.status == 304 && !field(outcome, "etag").empty())) return 0;
   bool tagged = false;
+  Control control;
+  uint64_t age = 0;
   for (size_t i = 0; i < outcome.header_count; ++i) {
     const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
     if (name == "surrogate-key") tagged = tagged || !trim_ows(value).empty();
-    if (name == "set-cookie" || name == "content-encoding" || (name == "etag" && value.starts_with("W/"))) return false;
-    if (name == "cache-control" && !all_items(value, [&](const std::string& directive) {
-          return directive != "no-store" && (per_identity || !directive.starts_with("private"));
-        }))
-      return false;
+    if (name == "set-cookie" || name == "content-encoding" || (name == "etag" && value.starts_with("W/"))) return 0;
+    if (name == "cache-control") control.read(value);
+    if (name == "expires") control.expires = seconds_until(value);
+    if (name == "age") age = seconds(value);
     if (name == "vary" &&
-        !all_items(value, [&](const std::string& other) { return varies_with_the_key(other, identified); }))
-      return false;
+        !all_items(value, [&](const std::string& other) { return varies_with_the_key(other, caller.identified); }))
+      return 0;
   }
-  return tagged;
+  if (!tagged || control.no_store || control.no_cache) return 0;
+  if (!caller.identified && (control.is_private || (caller.authorized && !control.shared))) return 0;
+  const std::optional<uint64_t> said = control.lifetime(!caller.identified);
+  if (!said) return most_ns;
+  return *said > age ? std::min((*said - age) * kSecond, most_ns) : 0;
+}
+
+std::string uri_tag(std::string_view authority, std::string_view target) {
+  return std::string("uri ").append(authority).append(" ").append(target);
+}
+
+std::string_view same_origin_target(std::string_view location, std::string_view authority) {
+  if (location.starts_with("//")) return {};
+  if (location.starts_with('/')) return location;
+  const size_t scheme = location.find("://");
+  if (scheme == std::string_view::npos) return {};
+  std::string_view rest = location.substr(scheme + 3);
+  if (authority.empty() || !rest.starts_with(authority)) return {};
+  rest.remove_prefix(authority.size());
+  return rest.starts_with('/') ? rest : std::string_view();
 }
 
 Draft draft_of(const bh_outcome& outcome, const Route& route) {

@@ -42,13 +42,13 @@ class Cache : public bulkhead::Plugin {
       hook(
           BH_PREPARE,
           [this, i = routes_.size()](const bulkhead::Request& request) {
-            return mine(request, i) ? fetch_.prepare(request, *routes_[i]) : bh_flow{BH_NEXT};
+            return reads(request) && mine(request, i) ? fetch_.prepare(request, *routes_[i]) : bh_flow{BH_NEXT};
           },
           route->pattern);
       hook(
           BH_RESPOND,
           [this, i = routes_.size()](const bulkhead::Request& request) {
-            if (mine(request, i)) fetch_.respond(request, *routes_[i]);
+            if (mine(request, i)) reads(request) ? fetch_.respond(request, *routes_[i]) : fetch_.written(request);
             return bh_flow{BH_NEXT};
           },
           route->pattern);
@@ -71,9 +71,11 @@ class Cache : public bulkhead::Plugin {
   void stop() override { fetch_.stop(); }
 
  private:
-  // Whether it reads, and no earlier pattern matches its route as well.
+  static bool reads(const bulkhead::Request& request) {
+    return request.method() == "GET" || request.method() == "HEAD";
+  }
+  // Whether no earlier pattern matches its route as well.
   bool mine(const bulkhead::Request& request, size_t index) const {
-    if (request.method() != "GET" && request.method() != "HEAD") return false;
     return std::none_of(routes_.begin(), routes_.begin() + static_cast<std::ptrdiff_t>(index),
                         [&](const auto& route) { return bulkhead::glob_match(route->pattern, request.route()); });
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "bulkhead/plugin.hpp"
 #include "digest.hpp"
@@ -13,7 +14,7 @@ using bulkhead::to_str;
 
 namespace {
 
-constexpr std::string_view kMark = "bulkhead-cache-1";
+constexpr std::string_view kMark = "bulkhead-cache-2";
 // Of the list, the table and the allocator.
 constexpr size_t kOverhead = 192;
 
@@ -26,11 +27,14 @@ bool kept_in_304(std::string_view name) {
 }
 
 Entry::Entry(const Draft& draft)
-    : began_ns_(draft.began_ns), expires_ns_(draft.expires_ns), validator_only_(draft.validator_only) {
-  static constexpr std::string_view kStatus = "cache-status", kHit = "bulkhead; hit";
+    : began_ns_(draft.began_ns),
+      expires_ns_(draft.expires_ns),
+      made_ns_(draft.made_ns),
+      validator_only_(draft.validator_only) {
+  static constexpr std::string_view kAge = "age", kNone = "0", kStatus = "cache-status", kHit = "bulkhead; hit";
   const size_t in_304 = static_cast<size_t>(std::count_if(
       draft.headers.begin(), draft.headers.end(), [](const auto& header) { return kept_in_304(header.first); }));
-  const size_t pairs = draft.headers.size() + 1 + in_304 + 1;
+  const size_t pairs = draft.headers.size() + 2 + in_304 + 2;
   size_t size = pairs * sizeof(bh_pair) + draft.slots.size() * sizeof(uint32_t) + draft.key.size() + draft.etag.size() +
                 draft.body.size();
   for (const auto& [name, value] : draft.headers) size += name.size() + value.size();
@@ -49,22 +53,24 @@ Entry::Entry(const Draft& draft)
     return kept;
   };
   key_ = put(draft.key);
-  size_t next = 0, next_304 = draft.headers.size() + 1;
+  size_t next = 0, next_304 = draft.headers.size() + 2;
   for (const auto& [name, value] : draft.headers) {
     const std::string_view kept_name = put(name);
     pair[next] = {to_str(kept_name), to_str(put(value))};
     if (kept_in_304(name)) pair[next_304++] = pair[next];
     ++next;
   }
-  pair[next] = pair[next_304] = {to_str(kStatus), to_str(kHit)};
-  fields_ = {pair, draft.headers.size() + 1};
-  fields_304_ = {pair + draft.headers.size() + 1, in_304 + 1};
+  pair[next] = pair[next_304] = {to_str(kAge), to_str(kNone)};
+  pair[next + 1] = pair[next_304 + 1] = {to_str(kStatus), to_str(kHit)};
+  fields_ = {pair, draft.headers.size() + 2};
+  fields_304_ = {pair + draft.headers.size() + 2, in_304 + 2};
   etag_ = put(draft.etag);
   body_ = put(draft.body);
 }
 
-// A mark, then strings, each behind its length: key, ETag, body, slots, names and values of the fields, an empty one.
-std::string Draft::encode() const {
+// A mark, then strings, each behind its length: key, when it was made, ETag, body, slots, names and values of the
+// fields, an empty one.
+std::string Draft::encode(uint64_t made_wall_s) const {
   std::string out(kMark);
   const auto put = [&](std::string_view text) {
     const auto size = static_cast<uint32_t>(text.size());
@@ -72,6 +78,7 @@ std::string Draft::encode() const {
     out += text;
   };
   put(key);
+  put(std::to_string(made_wall_s));
   put(etag);
   put(body);
   put(slot_list(slots));
@@ -83,7 +90,7 @@ std::string Draft::encode() const {
   return out;
 }
 
-std::optional<Draft> Draft::decode(std::string_view bytes, std::string_view key) {
+std::optional<Draft> Draft::decode(std::string_view bytes, std::string_view key, uint64_t* made_wall_s) {
   if (!bytes.starts_with(kMark)) return std::nullopt;
   bytes.remove_prefix(kMark.size());
   bool good = true;
@@ -100,6 +107,10 @@ std::optional<Draft> Draft::decode(std::string_view bytes, std::string_view key)
   if (get() != key || !good) return std::nullopt;
   Draft draft;
   draft.key = key;
+  const std::string_view made = get();
+  good = good &&
+         std::from_chars(made.data(), made.data() + made.size(), *made_wall_s).ptr == made.data() + made.size() &&
+         !made.empty();
   draft.etag = get();
   draft.body = get();
   good = read_slots(get(), &draft.slots) && good;

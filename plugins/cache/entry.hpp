@@ -22,14 +22,15 @@ struct Draft {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::vector<uint32_t> slots;                               // of its tags
   uint64_t began_ns = 0, expires_ns = 0;
-  size_t added = 0;  // of the headers the last ones, which the answer itself did not have
+  uint64_t made_ns = 0;  // when it was answered, for its Age
+  size_t added = 0;      // of the headers the last ones, which the answer itself did not have
   // Only the ETag is known, from a 304: it answers who has the same one.
   bool validator_only = false;
 
-  // For the second level, of a whole answer: without times, which are this host's. decode() gives nothing for what is
-  // no answer, or that of another key.
-  std::string encode() const;
-  static std::optional<Draft> decode(std::string_view bytes, std::string_view key);
+  // For the second level, of a whole answer: without times, which are this host's, but with the moment it was answered
+  // by the wall clock. decode() gives nothing for what is no answer, or that of another key.
+  std::string encode(uint64_t made_wall_s) const;
+  static std::optional<Draft> decode(std::string_view bytes, std::string_view key, uint64_t* made_wall_s);
 };
 
 // Never changes. All that a hit needs lies in one piece of memory: a hundred thousand of them are in no cache of the
@@ -44,16 +45,18 @@ class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_coun
   std::string_view etag() const { return etag_; }
   std::string_view body() const { return body_; }
   std::span<const uint32_t> slots() const { return slots_; }
-  // Fields of the answer, and of a 304 for it. The last one is Cache-Status.
+  // Fields of the answer, and of a 304 for it. The last two are Age, whose value each answer has of its own, and
+  // Cache-Status.
   std::span<const bh_pair> fields() const { return fields_; }
   std::span<const bh_pair> fields_304() const { return fields_304_; }
   uint64_t began_ns() const { return began_ns_; }
   uint64_t expires_ns() const { return expires_ns_; }
+  uint64_t age_s(uint64_t now_ns) const { return now_ns > made_ns_ ? (now_ns - made_ns_) / 1'000'000'000 : 0; }
   bool validator_only() const { return validator_only_; }
   size_t bytes() const { return bytes_; }
 
  private:
-  const uint64_t began_ns_, expires_ns_;
+  const uint64_t began_ns_, expires_ns_, made_ns_;
   const bool validator_only_;
   size_t bytes_;
   std::unique_ptr<std::byte[]> memory_;  // pairs, slots, text

@@ -1,5 +1,7 @@
 #include "fetch.hpp"
 
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <random>
@@ -18,7 +20,7 @@ using bulkhead::to_view;
 namespace {
 
 constexpr std::string_view kTicket = "cache.ticket";
-constexpr uint64_t kFiguresMs = 1000;
+constexpr uint64_t kFiguresMs = 1000, kSecond = 1'000'000'000;
 
 std::string random_id() {
   std::random_device device;
@@ -40,11 +42,25 @@ bool has_other_conditions(const bulkhead::Request& request, bool tags) {
          (!tags && request.has_header("if-modified-since"));
 }
 
+uint64_t wall_s() { return wall_us() / 1'000'000; }
+
 // [any] 304 where the caller has it already.
 void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known,
-            std::span<const bh_pair> fields = {}) {
+            std::string_view status = {}) {
   const bool same = !known.empty() && etag_matches(known, entry->etag(), true);
-  if (fields.empty()) fields = same ? entry->fields_304() : entry->fields();
+  const std::span<const bh_pair> kept = same ? entry->fields_304() : entry->fields();
+  std::array<bh_pair, 24> few;
+  std::vector<bh_pair> many;
+  std::span<bh_pair> fields(few.data(), std::min(kept.size(), few.size()));
+  if (kept.size() > few.size()) {
+    many.resize(kept.size());
+    fields = many;
+  }
+  std::copy(kept.begin(), kept.end(), fields.begin());
+  char age[20];
+  const char* const end = std::to_chars(age, age + sizeof age, entry->age_s(host->now_ns(host))).ptr;
+  fields[fields.size() - 2].value = {age, static_cast<size_t>(end - age)};
+  if (!status.empty()) fields.back().value = to_str(status);
   bh_reply reply{};
   reply.size = sizeof reply;
   reply.status = same ? 304 : 200;
@@ -61,13 +77,8 @@ void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::st
 
 // Who waited for it.
 void answer(const bh_host* host, Ticket& ticket, const EntryRef& entry) {
-  static constexpr std::string_view kCollapsed = "bulkhead; fwd=miss; collapsed";
   const bulkhead::Exchange ex = std::move(ticket.ex);
-  const bool same = !ticket.known.empty() && etag_matches(ticket.known, entry->etag(), true);
-  const std::span<const bh_pair> kept = same ? entry->fields_304() : entry->fields();
-  std::vector<bh_pair> fields(kept.begin(), kept.end());
-  fields.back().value = to_str(kCollapsed);
-  answer(host, ex.handle(), entry, ticket.known, fields);
+  answer(host, ex.handle(), entry, ticket.known, "bulkhead; fwd=miss; collapsed");
 }
 
 // Its own step is next.
@@ -152,7 +163,7 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
   }
   std::string known;
   const bool tags = request.has_header("if-none-match");
-  if (tags) known = request.header_list("if-none-match");
+  if (tags) known = *request.header_list("if-none-match");
   if (has_other_conditions(request, tags)) return BH_NEXT;
   static thread_local std::string key;
   make_key(request, route.per_identity, &key);
@@ -209,14 +220,17 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
     ticket->span.tag("db.response.returned_rows", int64_t{shared.data.empty() ? 0 : 1});
     ticket->span.end(shared.clock == 0 ? BH_E_UNAVAILABLE : BH_OK);  // before the request may be over
     std::optional<Draft> draft;
-    if (!shared.data.empty() && coherent_) draft = Draft::decode(shared.data, ticket->flight->key);
+    uint64_t made_s = 0;
+    if (!shared.data.empty() && coherent_) draft = Draft::decode(shared.data, ticket->flight->key, &made_s);
     if (!draft) {
       count(kMiss);
       return go_on(*ticket);
     }
     count(kShared);
     draft->began_ns = ticket->began_ns;
-    draft->expires_ns = host_.now_ns() + shared.ttl_ms * 1'000'000;
+    const uint64_t now_ns = host_.now_ns(), now_s = wall_s(), age_ns = now_s > made_s ? (now_s - made_s) * kSecond : 0;
+    draft->expires_ns = now_ns + shared.ttl_ms * 1'000'000;
+    draft->made_ns = now_ns > age_ns ? now_ns - age_ns : 0;
     const EntryRef entry(new Entry(*draft));
     if (clock_.holds(entry->slots(), entry->began_ns())) store_.put(entry);
     // It was asked before anything changed that is not in the answer.
@@ -240,7 +254,8 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
   }
   const bool leads = ticket && ticket->flight && store_.leads(*ticket);
   const bool identified = route.per_identity && !request.attribute("identity.subject").empty();
-  if (!may_be_kept(outcome, route.per_identity, identified)) {
+  const uint64_t lifetime = lifetime_ns(outcome, {identified, request.has_header("authorization")}, route.ttl_ns);
+  if (lifetime == 0) {
     if (leads) without_answer(*ticket, outcome.status >= 500);
     return;
   }
@@ -250,14 +265,16 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
   if (leads) {
     draft.key = ticket->flight->key;
     draft.began_ns = ticket->began_ns;
-    draft.expires_ns = host_.now_ns() + route.ttl_ns;
+    draft.made_ns = host_.now_ns();
+    draft.expires_ns = draft.made_ns + lifetime;
+    draft.slots.push_back(TagClock::slot(uri_tag(to_view(request.raw().authority), request.target())));
     const EntryRef entry(new Entry(draft));
     stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
     if (stored) {
       store_.put(entry);
       if (redis_ && ticket->shared_clock != 0 && !draft.validator_only)
         redis_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
-                    route.ttl_ns / 1'000'000, draft.encode());
+                    lifetime / 1'000'000, draft.encode(wall_s()));
     }
     serve_waiting(*ticket, entry);
   }
@@ -268,8 +285,27 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
                      : "bulkhead; fwd=miss; collapsed=?0");
 }
 
+// RFC 9111 §4.4: an unsafe request that was not refused makes untrue what is kept of its own URI, and of those of this
+// origin that its answer names.
+void Fetch::written(const bulkhead::Request& request) {
+  if (request.method() == "OPTIONS" || request.method() == "TRACE") return;
+  bh_outcome outcome{};
+  outcome.size = sizeof outcome;
+  if (host_.raw()->ex_outcome(host_.raw(), request.handle(), &outcome) != BH_OK) return;
+  if (outcome.status < 200 || outcome.status >= 400) return;
+  const std::string_view authority = to_view(request.raw().authority);
+  std::array<std::string, 3> tags = {uri_tag(authority, request.target())};
+  size_t count = 1;
+  for (const std::string_view name : {"location", "content-location"})
+    if (const std::string_view target = same_origin_target(field(outcome, name), authority); !target.empty())
+      tags[count++] = uri_tag(authority, target);
+  std::array<bh_str, 3> views;
+  for (size_t i = 0; i < count; ++i) views[i] = to_str(tags[i]);
+  changed(views.data(), count);
+}
+
 void Fetch::decorate(const bulkhead::Request& request, const Draft& draft, std::string_view status) const {
-  const std::string known = request.header_list("if-none-match");
+  const std::string known = request.header_list("if-none-match").value_or("");
   const bool same = !draft.validator_only && !known.empty() && etag_matches(known, draft.etag, true);
   std::vector<bh_pair> fields;
   for (size_t i = 0; i < draft.headers.size(); ++i) {

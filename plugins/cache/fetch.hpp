@@ -42,6 +42,8 @@ class Fetch {
   bh_flow prepare(const bulkhead::Request& request, const Route& route);
   // RESPOND of a GET or HEAD.
   void respond(const bulkhead::Request& request, const Route& route);
+  // RESPOND of an unsafe request.
+  void written(const bulkhead::Request& request);
   // [any] See bh_cache.
   void changed(const bh_str* tags, size_t count);
   void all_changed();

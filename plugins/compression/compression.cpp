@@ -75,7 +75,7 @@ class Compression : public bulkhead::Plugin {
     if (!worth_it(request, outcome)) return BH_NEXT;
     const bh_pair vary{to_str("vary"), to_str("accept-encoding")};
     edit(request, {&vary, 1}, {}, BH_APPEND);
-    const std::string_view coding = negotiate(request.header_list("accept-encoding"), codings_);
+    const std::string_view coding = negotiate(request.header_list("accept-encoding").value_or(""), codings_);
     if (coding.empty()) return BH_NEXT;
     const std::string_view text = to_view(outcome.body);
     if (text.size() <= kAtOnce) {
@@ -129,7 +129,7 @@ class Compression : public bulkhead::Plugin {
   // It names the bytes that the caller has: those of a coding, if that is what it asked about.
   bh_flow not_modified(const Request& request, std::string_view etag) const {
     if (etag.size() < 2 || etag.front() != '"') return BH_NEXT;
-    const std::string known = request.header_list("if-none-match");
+    const std::string known = request.header_list("if-none-match").value_or("");
     for (const std::string_view coding : bulkhead::kContentCodings) {
       const std::string coded = bulkhead::coded_etag(etag, coding);
       if (known.find(coded) == std::string::npos) continue;

@@ -1,9 +1,11 @@
 // The cors plugin: which pages of other origins may read our answers (Fetch standard, "CORS protocol").
 #include <algorithm>
+#include <cctype>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bulkhead/fields.hpp"
 #include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.hpp"
 #include "cors_embedded.hpp"
@@ -33,6 +35,30 @@ void check_origin(const std::string& pattern) {
         "/origins: '" + pattern + "' is not an origin: write https://app.example, without a path or a / at its end");
 }
 
+// What comes back in a header is what it should be, whatever was sent: an origin (RFC 6454 §6.2, or "null") …
+bool serialized(std::string_view origin) {
+  return std::all_of(origin.begin(), origin.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("-._~:/[]").find(c) != std::string::npos;
+  });
+}
+
+// … and a list of field names (RFC 9110 §5.6.2); items that are no token are left out.
+std::string tokens(std::string_view list) {
+  std::string out;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    const std::string_view item = bulkhead::trim_ows(list.substr(0, comma));
+    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+    const bool token = !item.empty() && std::all_of(item.begin(), item.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+             std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string::npos;
+    });
+    if (token) out.append(out.empty() ? "" : ", ").append(item);
+  }
+  return out;
+}
+
 }  // namespace
 
 class Cors : public bulkhead::Plugin {
@@ -47,9 +73,9 @@ class Cors : public bulkhead::Plugin {
         credentials_(config.at("credentials")),
         everybody_(std::find(origins_.begin(), origins_.end(), "*") != origins_.end()) {
     for (const std::string& origin : origins_) check_origin(origin);
-    if (credentials_ && (everybody_ || headers_ == "*"))
-      throw bulkhead::Failure(BH_E_CONFIG,
-                              "/credentials: browsers refuse them together with '*': name the origins and headers");
+    if (credentials_ && (everybody_ || headers_ == "*" || exposed_ == "*"))
+      throw bulkhead::Failure(
+          BH_E_CONFIG, "/credentials: with them browsers take '*' for a name: name the origins, headers and expose");
     hook(BH_ADMIT, [this](const Request& request) { return admit(request); });
     hook(BH_RESPOND, [this](const Request& request) { return respond(request); });
   }
@@ -57,6 +83,7 @@ class Cors : public bulkhead::Plugin {
  private:
   // Compared as a whole, case and all; a * stands for one or more labels of a name, never for a '/' or a port's colon.
   bool allowed(std::string_view origin) const {
+    if (!serialized(origin)) return false;
     if (everybody_) return true;
     return std::any_of(origins_.begin(), origins_.end(), [origin](const std::string& pattern) {
       const size_t star = pattern.find('*');
@@ -82,7 +109,7 @@ class Cors : public bulkhead::Plugin {
       if (!headers_.empty()) response.header("access-control-allow-headers", headers_);
     } else {
       // Named one by one: '*' does not cover Authorization.
-      response.header("access-control-allow-headers", request.header_list("access-control-request-headers"));
+      response.header("access-control-allow-headers", tokens(*request.header_list("access-control-request-headers")));
     }
     response.header("vary", "access-control-request-method, access-control-request-headers");
     return answer(request, std::move(response));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bulkhead/extensions/command.h"
+#include "bulkhead/extensions/notes.h"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
 #include "database_embedded.hpp"
@@ -73,6 +74,7 @@ PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& 
   for (size_t i = 0; i < config.at("replicas").size(); ++i) {
     settings.replicas.push_back(read_session(config, "/replicas/" + std::to_string(i), stopping));
     settings.replicas.back().pooled = settings.session.pooled;
+    settings.replicas.back().rows_written = settings.session.rows_written;
   }
   const auto elsewhere = [](const SessionSettings& session) { return session.url.dialect == Dialect::kSqlite; };
   if ((sqlite && (settings.direct || !settings.replicas.empty())) || (settings.direct && elsewhere(*settings.direct)) ||
@@ -165,6 +167,12 @@ class Database : public bulkhead::Plugin {
   void stop() override { pool_.stop(); }
 
   const void* extension(std::string_view id) override {
+    static constexpr bh_notes kNotes{sizeof(bh_notes), 0, [](void* self, void (*note)(void*, bh_str), void* arg) {
+                                       const auto* plugin =
+                                           static_cast<const Database*>(static_cast<bulkhead::Plugin*>(self));
+                                       note(arg, bulkhead::to_str(plugin->pool_.settings().session.url.display));
+                                     }};
+    if (id == BH_NOTES_ID) return &kNotes;
     static constexpr bh_commands kCommands{sizeof(bh_commands), 1, kCommandList, run_command};
     return id == BH_COMMAND_ID ? &kCommands : nullptr;
   }

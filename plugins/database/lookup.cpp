@@ -54,15 +54,15 @@ void LookupBatch::add(const bh_sql_lookup& lookup, bulkhead::Span span) {
   deadline_ns_ = std::max(deadline_ns_, lookup.deadline_ns);
 }
 
-void LookupBatch::expire(uint64_t now_ns) {
-  const auto late = std::stable_partition(members_.begin(), members_.end(),
-                                          [&](const Member& member) { return member.deadline_ns >= now_ns; });
-  const Outcome outcome{BH_E_UNAVAILABLE, false, 0, 0, "", "waited too long for a session"};
-  for (auto it = late; it != members_.end(); ++it) {
-    it->outcome = outcome;
+void LookupBatch::expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left) {
+  const auto over = std::stable_partition(members_.begin(), members_.end(), [&](const Member& member) {
+    return member.deadline_ns >= now_ns && !left(member.ex);
+  });
+  for (auto it = over; it != members_.end(); ++it) {
+    it->outcome = it->deadline_ns < now_ns ? unavailable("waited too long for a session") : caller_left();
     it->finish();
   }
-  members_.erase(late, members_.end());
+  members_.erase(over, members_.end());
 }
 
 // An array for PostgreSQL, JSON for SQLite: for quoted text both escape '"' and '\', and JSON control characters too.

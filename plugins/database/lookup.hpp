@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,8 @@ class LookupBatch {
   uint64_t deadline_ns() const { return deadline_ns_; }  // of the one that may wait longest
   bh_exchange* exchange() const { return members_.front().ex; }
 
-  // Those whose deadline has passed are answered, and leave.
-  void expire(uint64_t now_ns);
+  // Those whose deadline has passed, or whose caller has left, are answered, and leave.
+  void expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left);
   // Asks once for every distinct key and gives each member its rows. A query that fails because of one
   // key fails for all: then each is asked `alone`, or nobody has got anything. The outcome of the connection; members
   // keep their own.

@@ -19,6 +19,10 @@ namespace {
 
 constexpr milliseconds kFirstRetry{50}, kLastRetry{2000}, kIdle{60'000}, kCheck{2000}, kPatience{1000}, kStalled{3},
     kTooLong{30};
+const std::string kPoolerMet =
+    "a pooler stands between this host and PostgreSQL: statements are not prepared, and neither LISTEN nor a session's "
+    "settings can be relied on; give the server's own address as direct_url";
+
 }  // namespace
 
 Pool::Pool(const bulkhead::Host& host, PoolSettings settings)
@@ -69,7 +73,6 @@ void Pool::start() {
   for (Lane& lane : lanes_)
     for (size_t i = 0; i < lane.min; ++i) spawn(lane);
   if (replicas_) replicas_->start();
-  if (settings_.session.url.dialect != Dialect::kPostgresql) return;
   static constexpr uint64_t kEveryMs = 1000;
   watch_timer_ = host_.raw()->timer(
       host_.raw(), kEveryMs, kEveryMs, [](void* self) { static_cast<Pool*>(self)->watch(); }, this);
@@ -81,9 +84,52 @@ void Pool::watch() {
   const auto before =
       std::chrono::steady_clock::now() - milliseconds(settings_.session.statement_timeout_ms) - kOnTheWay;
   std::unique_lock lock(mutex_);
+  drop_waiting_reads(lock);
+  bool cancels = false;
+  for (Lane& lane : lanes_)
+    for (const Worker& worker : lane.workers) cancels = cancels || left(worker.reads_for);
+  if (cancels)
+    host_.raw()->post(
+        host_.raw(), [](void* self) { static_cast<Pool*>(self)->cancel_reads(); }, this);
+  if (settings_.session.url.dialect != Dialect::kPostgresql) return;
+  tell_health();
   for (Lane& lane : lanes_)
     for (Worker& worker : lane.workers) worker.session.interrupt_hung(before);
   if (!down_ && nanoseconds(host_.now_ns() - cut_ns_) > kPatience) go_down(lock);
+}
+
+void Pool::drop_waiting_reads(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::unique_ptr<Job>> dropped;
+  for (Lane& lane : lanes_) {
+    for (auto& job : lane.waiting)
+      if (!job->lookups && !job->changes() && !job->is_transaction && left(job->query.ex))
+        dropped.push_back(std::move(job));
+    const size_t before = lane.waiting.size();
+    std::erase(lane.waiting, nullptr);
+    lane.waiting_size -= before - lane.waiting.size();
+  }
+  if (dropped.empty()) return;
+  ++busy_;
+  lock.unlock();
+  for (const auto& job : dropped) finish(*job, caller_left());
+  lock.lock();
+  if (--busy_ == 0) quiet_.notify_all();
+}
+
+void Pool::cancel_reads() {
+  std::unique_lock lock(mutex_);
+  for (Lane& lane : lanes_)
+    for (Worker& worker : lane.workers) {
+      if (!left(worker.reads_for)) continue;
+      worker.reads_for = nullptr;
+      worker.cancelled = true;
+      // Held until the server has been asked, so that it is not the worker's next statement that is broken off; and the
+      // worker waits for it, so that it is there as long.
+      const std::lock_guard cancelling(worker.session.cancelling());
+      lock.unlock();
+      worker.session.cancel();
+      lock.lock();
+    }
 }
 
 void Pool::quiesce() {
@@ -247,6 +293,8 @@ void Pool::work(Lane& lane, Worker& worker) {
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
       std::vector<std::unique_ptr<Job>> jobs = take(lane);
       if (!lane.waiting.empty() && !lane.standby) dispatch(lane);  // somebody watches what is left
+      const Job& job = *jobs.front();
+      if (jobs.size() == 1 && !job.lookups && !job.is_transaction && !job.changes()) worker.reads_for = job.query.ex;
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
@@ -255,6 +303,13 @@ void Pool::work(Lane& lane, Worker& worker) {
       else
         run_writes(worker, jobs);
       lock.lock();
+      worker.reads_for = nullptr;
+      if (std::exchange(worker.cancelled, false)) {  // it may still be on its way to the server
+        lock.unlock();
+        worker.session.cancelling().lock();
+        worker.session.cancelling().unlock();
+        lock.lock();
+      }
       if (--busy_ == 0) quiet_.notify_all();
       idle = milliseconds(0);
       continue;
@@ -395,14 +450,17 @@ void Pool::tell_health() {
                             : !failed.empty() ? failed
                             : migrations_.pending()
                                 ? "preparing" + (why_not_prepared_.empty() ? "" : ": " + why_not_prepared_)
-                                : "";
+                            : *settings_.session.pooler_met ? kPoolerMet
+                                                            : "";
   if (state == reported_ && !state.empty()) return;
   if (state.empty())
     host_.health(BH_READY);
+  else if (state == kPoolerMet)
+    host_.health(BH_DEGRADED, state);
   else
     host_.health(stopping_ || (!down_ && failed.empty()) ? BH_STARTING : BH_FAILED, state);
   if (state != reported_ && !stopping_) {
-    if (state.empty())
+    if (state.empty() || state == kPoolerMet)
       host_.info("database ready", {{"url", settings_.session.url.display}});
     else if (down_)
       host_.warn("database down", {{"url", settings_.session.url.display}, {"reason", why_down_}});

@@ -98,6 +98,9 @@ class Pool {
     std::thread thread;
     bool signalled = false, finished = false, stands_by = false;
     bool leaves = false;  // no longer counted in Lane::running
+    // On whose behalf it reads, where nobody else needs what it reads; null once it was asked to break off.
+    bh_exchange* reads_for = nullptr;
+    bool cancelled = false;
   };
   struct Lane {
     const SessionSettings* session = nullptr;
@@ -129,8 +132,13 @@ class Pool {
   void move_to_primary(Lane& lane);
   // And what it was given is broken off, for the primary to answer.
   void leave_replica(size_t replica);
-  // Each second: what hangs is given up.
+  // Each second: what hangs is given up, and what callers who left have asked for.
   void watch();
+  bool left(bh_exchange* ex) const { return ex != nullptr && host_.raw()->ex_live(host_.raw(), ex) == 0; }
+  // `lock` is held on entry and exit.
+  void drop_waiting_reads(std::unique_lock<std::mutex>& lock);
+  // On the executor: to ask a server takes a round trip, or for ever.
+  void cancel_reads();
   void count_connected(Lane& lane, int change);
   void finish(Job& job, const Outcome& outcome);
   void wake(Lane& lane);

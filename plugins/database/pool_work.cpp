@@ -23,6 +23,7 @@ Outcome refused(bh_status status) {
 }
 
 }  // namespace
+
 void Pool::Job::done(const Outcome& outcome) {
   if (lookups) return lookups->refuse(outcome);
   QuerySpans::end(span, outcome);
@@ -274,8 +275,10 @@ bool Pool::hand_on(std::unique_ptr<Job>& job) {
 void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   const uint64_t begin = host_.now_ns();
   if (job->lookups) {
-    job->lookups->expire(begin);
+    job->lookups->expire(begin, [this](bh_exchange* ex) { return left(ex); });
     if (job->lookups->size() == 0) return;
+  } else if (!job->changes() && !job->is_transaction && left(job->query.ex)) {
+    return finish(*job, caller_left());
   }
   if (begin > job->deadline_ns) return finish(*job, unavailable("waited too long for a session"));
   bool began = false;

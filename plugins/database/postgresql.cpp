@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <random>
+#include <utility>
 
 #include "bulkhead/plugin.hpp"
 #include "session.hpp"
@@ -20,6 +22,23 @@ namespace {
 
 using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 constexpr size_t kNull = std::numeric_limits<size_t>::max();
+
+constexpr uint64_t kFewRows = 256;
+constexpr std::chrono::seconds kPlanAge{10};
+
+std::string unique_prefix() {
+  std::random_device device;
+  std::string prefix = "bh_";
+  for (int i = 0; i < 16; ++i) prefix += "0123456789abcdef"[device() % 16];
+  return prefix + "_";
+}
+
+// Of a command that changes rows: "INSERT 0 1", "UPDATE 3".
+bool changes_rows(const PGresult* result) {
+  const std::string_view tag = PQcmdStatus(const_cast<PGresult*>(result));
+  return tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") ||
+         tag.starts_with("MERGE") || tag.starts_with("COPY");
+}
 
 Result checked(PGconn* connection, PGresult* raw) {
   Result result(raw, PQclear);
@@ -101,16 +120,35 @@ std::string positional(std::string_view sql) {
   return out;
 }
 
+PgStatements::PgStatements(uint32_t pooled_timeout_ms, std::shared_ptr<RowsWritten> written)
+    : pooled_timeout_ms_(pooled_timeout_ms), written_(std::move(written)), prefix_(unique_prefix()) {}
+
+void PgStatements::behind_pooler(uint32_t timeout_ms) {
+  clear();  // what was prepared is on connections that are not ours
+  pooled_timeout_ms_ = timeout_ms;
+}
+
+// By growth: when as many rows have been written since as before, so that a table that grows costs few plans, and each
+// is made for at least half of what is there. By age: for what other hosts and programs write.
+bool PgStatements::stale(const Entry& entry) const {
+  if (pooled()) return false;
+  const uint64_t rows = written_->load(std::memory_order_relaxed);
+  if (rows >= 2 * entry.rows_written + kFewRows) return true;
+  return std::chrono::steady_clock::now() - entry.prepared > kPlanAge;
+}
+
 const std::string& PgStatements::prepare(PGconn* connection, std::string_view sql) {
+  if (const auto it = cached_.find(sql); it != cached_.end() && stale(it->second)) forget(sql);
   if (const auto it = cached_.find(sql); it != cached_.end()) {
     recent_.splice(recent_.begin(), recent_, it->second.place);
     return it->second.name;
   }
-  const std::string name = pooled() ? positional(sql) : "bh_" + std::to_string(++count_);
+  const std::string name = pooled() ? positional(sql) : prefix_ + std::to_string(++count_);
+  const uint64_t rows = written_->load(std::memory_order_relaxed);
   if (!pooled()) checked(connection, PQprepare(connection, name.c_str(), positional(sql).c_str(), 0, nullptr));
   if (cached_.size() >= kMaxStatements) forget(std::string(recent_.back()));
   recent_.emplace_front(sql);
-  return cached_.emplace(sql, Entry{name, recent_.begin()}).first->second.name;
+  return cached_.emplace(sql, Entry{name, recent_.begin(), rows, std::chrono::steady_clock::now()}).first->second.name;
 }
 
 void PgStatements::forget(std::string_view sql) {
@@ -119,6 +157,10 @@ void PgStatements::forget(std::string_view sql) {
   if (!pooled()) forgotten_.push_back(std::move(it->second.name));
   recent_.erase(it->second.place);
   cached_.erase(it);
+}
+
+void PgStatements::forget_all() {
+  while (!recent_.empty()) forget(std::string(recent_.front()));
 }
 
 void PgStatements::clear() {
@@ -193,6 +235,8 @@ void PgStatements::execute(PGconn* connection, const bh_sql_query& query, Outcom
 void PgStatements::give_rows(const PGresult* result, const bh_sql_query& query, Outcome* outcome) {
   const std::string_view affected = PQcmdTuples(const_cast<PGresult*>(result));
   outcome->affected = affected.empty() ? 0 : number<int64_t>(affected);
+  if (outcome->affected > 0 && changes_rows(result))
+    written_->fetch_add(static_cast<uint64_t>(outcome->affected), std::memory_order_relaxed);
   if (query.column_count == 0) return;
   if (static_cast<size_t>(PQnfields(result)) != query.column_count)
     throw soci::soci_error("the statement has another number of columns than the query says");

@@ -25,4 +25,7 @@ inline bh_sql_result result_of(const Outcome& outcome) {
 // Nothing ran: the caller may try again.
 inline Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
 
+// Nothing ran: nobody waits for it.
+inline Outcome caller_left() { return {BH_E_GONE, false, 0, 0, "", "the caller left"}; }
+
 }  // namespace database

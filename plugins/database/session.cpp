@@ -83,7 +83,7 @@ bh_status classify_sqlite(int result) {
 class Session::Impl {
  public:
   explicit Impl(const SessionSettings& settings)
-      : settings_(settings), statements_(settings.pooled ? settings.statement_timeout_ms : 0) {}
+      : settings_(settings), statements_(settings.pooled ? settings.statement_timeout_ms : 0, settings.rows_written) {}
   ~Impl() { disconnect(); }
 
   Outcome connect() {
@@ -121,6 +121,19 @@ class Session::Impl {
       ::shutdown(PQsocket(pg->conn_), SHUT_RDWR);
     else
       sqlite3_interrupt(sqlite());
+  }
+
+  void cancel() {
+    std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> request(nullptr, PQfreeCancel);
+    {
+      const std::lock_guard lock(connection_mutex_);
+      if (session_ == nullptr) return;
+      auto* pg = postgresql();
+      if (pg == nullptr) return sqlite3_interrupt(sqlite());
+      request.reset(PQgetCancel(pg->conn_));
+    }
+    char why[256];
+    if (request) PQcancel(request.get(), why, sizeof why);  // where that fails the statement runs to its timeout
   }
 
   void interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
@@ -251,14 +264,33 @@ class Session::Impl {
     if (holds_nul(query))
       return {BH_E_INVALID, false, 0, 0, "", "a text value holds NUL, which the database cannot store"};
     Outcome result = attempt(query);
-    // Another host changed the table: the plan is made anew. Outside a transaction only, where nothing else is undone.
-    if (result.sqlstate == "0A000" && result.rows == 0 && PQtransactionStatus(postgresql()->conn_) == PQTRANS_IDLE)
-      result = attempt(query);
+    if (result.status != BH_OK && result.rows == 0 && prepare_anew(result.sqlstate)) result = attempt(query);
+    ++executed_;
     return result;
+  }
+
+  // Whether the statement failed because of how it was prepared, and may be tried again: another host changed the table
+  // (0A000, a plan's columns are others now), or a pooler stands in between (26000 and 42P05, a name that is not there
+  // or is there already). In a transaction only as its first statement, for then nothing else is undone.
+  bool prepare_anew(std::string_view sqlstate) {
+    const bool pooler = sqlstate == "26000" || sqlstate == "42P05";
+    if (postgresql() == nullptr || (sqlstate != "0A000" && !pooler) || statements_.pooled()) return false;
+    const bool transaction = PQtransactionStatus(postgresql()->conn_) != PQTRANS_IDLE;
+    if (pooler) {
+      *settings_.pooler_met = true;
+      statements_.behind_pooler(settings_.statement_timeout_ms);
+    } else {
+      statements_.forget_all();
+    }
+    if (!transaction) return true;
+    if (executed_ != 0) return false;
+    rollback();
+    return begin(true).status == BH_OK;
   }
 
   Outcome attempt(const bh_sql_query& query) {
     if (auto* pg = postgresql(); pg != nullptr) {
+      if (!statements_.pooled() && *settings_.pooler_met) statements_.behind_pooler(settings_.statement_timeout_ms);
       Outcome result = guarded([&](Outcome& outcome) { statements_.execute(pg->conn_, query, &outcome); });
       if (result.status != BH_OK && !result.lost) statements_.forget(to_view(query.sql));
       return result;
@@ -274,7 +306,8 @@ class Session::Impl {
   // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
   // BEGIN.
   Outcome begin(bool read_only) {
-    if (settings_.pooled) return script("BEGIN; " + timeouts("local "));
+    executed_ = 0;
+    if (statements_.pooled()) return script("BEGIN; " + timeouts("local "));
     return script(settings_.url.dialect == Dialect::kSqlite && !read_only ? "BEGIN IMMEDIATE" : "BEGIN");
   }
 
@@ -339,11 +372,25 @@ class Session::Impl {
     }
     PQsetNoticeProcessor(
         postgresql()->conn_, [](void*, const char*) {}, nullptr);  // they would go to standard error
-    if (settings_.pooled) return;
+    if (statements_.pooled()) return;
+    if (meets_pooler()) {
+      *settings_.pooler_met = true;
+      statements_.behind_pooler(settings_.statement_timeout_ms);
+      return;
+    }
     const Outcome set = script(timeouts(""));
     if (set.status == BH_OK) return;
     disconnect();
     throw soci::soci_error(set.message);
+  }
+
+  // Whether who took the connection is not the server that runs its statements: a pooler makes up the process id that a
+  // connection is given.
+  bool meets_pooler() const {
+    PGconn* connection = postgresql()->conn_;
+    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection, "select pg_backend_pid()"), PQclear);
+    return PQresultStatus(result.get()) == PGRES_TUPLES_OK && PQntuples(result.get()) == 1 &&
+           std::to_string(PQbackendPID(connection)) != PQgetvalue(result.get(), 0, 0);
   }
 
   void connect_sqlite() {
@@ -399,6 +446,7 @@ class Session::Impl {
   std::mutex connection_mutex_;  // opening and closing of session_, against interrupt()
   std::unique_ptr<soci::session> session_;
   PgStatements statements_;
+  size_t executed_ = 0;  // statements of the transaction
   MultiRowTexts multi_row_texts_;
   // What follows is SQLite's.
   SqliteStatements sqlite_statements_;
@@ -420,6 +468,7 @@ Outcome Session::begin(bool read_only) { return impl_->begin(read_only); }
 Outcome Session::commit() { return impl_->commit(); }
 void Session::rollback() { impl_->rollback(); }
 bool Session::alive() { return impl_->alive(); }
+void Session::cancel() { impl_->cancel(); }
 void Session::interrupt() { impl_->interrupt(); }
 void Session::interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
   impl_->interrupt_hung(asked_before);

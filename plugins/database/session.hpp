@@ -2,10 +2,12 @@
 // knows SOCI and the drivers below it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -30,6 +32,9 @@ struct SessionSettings {
   // A pooler in transaction mode stands in between: nothing of the session outlives its transaction.
   bool pooled = false;
   std::stop_token stopping = {};  // nobody waits for name servers any more
+  std::shared_ptr<std::atomic<uint64_t>> rows_written = std::make_shared<std::atomic<uint64_t>>(0);
+  // Set once a pooler shows itself where none was declared.
+  std::shared_ptr<std::atomic<bool>> pooler_met = std::make_shared<std::atomic<bool>>(false);
 };
 
 // What went wrong with a statement, or nothing.
@@ -58,6 +63,10 @@ class Session {
   bool connected() const;
   // False where the server has closed the connection meanwhile. Asks the kernel, not the server.
   bool alive();
+  // [any] Asks the server to break off the statement that runs, which then fails; the connection stays. To be called
+  // with the lock of cancelling() held, which the session's thread takes before it begins another statement.
+  void cancel();
+  std::mutex& cancelling() { return cancelling_; }
   // [any] What waits for the server gives up at once; the connection is lost.
   void interrupt();
   // [any] interrupt(), where the server owes an answer since before `asked_before`: the one that would cancel a
@@ -88,6 +97,7 @@ class Session {
   class Impl;
   std::unique_ptr<Impl> impl_;
   Outcome last_;
+  std::mutex cancelling_;
 };
 
 }  // namespace database

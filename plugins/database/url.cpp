@@ -2,28 +2,67 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
 
+#include "bulkhead/nearest.hpp"
 #include "bulkhead/percent.hpp"
 
 namespace database {
 
 namespace {
 
-// libpq's keywords that may stand in a URL's query.
-constexpr std::array<std::string_view, 14> kOptions = {"sslmode",
-                                                       "sslrootcert",
-                                                       "sslcert",
-                                                       "sslkey",
-                                                       "sslcrl",
-                                                       "passfile",
-                                                       "connect_timeout",
-                                                       "tcp_user_timeout",
-                                                       "keepalives_idle",
-                                                       "keepalives_interval",
-                                                       "keepalives_count",
-                                                       "application_name",
-                                                       "target_session_attrs",
-                                                       "channel_binding"};
+// libpq's keywords that may stand in a URL's query, and what they take: one of some words, a number of at least 1, or
+// any text.
+struct Option {
+  std::string_view name;
+  std::string_view words = {};  // separated by blanks
+  bool number = false;
+};
+constexpr std::array<Option, 14> kOptions = {{
+    {"sslmode", "disable allow prefer require verify-ca verify-full"},
+    {"sslrootcert"},
+    {"sslcert"},
+    {"sslkey"},
+    {"sslcrl"},
+    {"passfile"},
+    {"connect_timeout", {}, true},
+    {"tcp_user_timeout", {}, true},
+    {"keepalives_idle", {}, true},
+    {"keepalives_interval", {}, true},
+    {"keepalives_count", {}, true},
+    {"application_name"},
+    {"target_session_attrs", "any read-write read-only primary standby prefer-standby"},
+    {"channel_binding", "disable prefer require"},
+}};
+
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> words;
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(' '), list.size());
+    words.emplace_back(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return words;
+}
+
+// "" or why libpq would refuse the value, or read it as another one.
+std::string wrong_value(const Option& option, const std::string& value) {
+  const std::string what = std::string(option.name) + " in the database URL ";
+  if (option.number) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    const bool good = error == std::errc() && end == value.data() + value.size() && number >= 1;
+    return good ? std::string() : what + "is a whole number of at least 1, not '" + value + "'";
+  }
+  const std::vector<std::string> words = words_of(option.words);
+  if (words.empty() || std::find(words.begin(), words.end(), value) != words.end()) return {};
+  const std::string near = bulkhead::nearest(value, words);
+  std::string known;
+  for (const std::string& word : words) known += (known.empty() ? "" : ", ") + word;
+  return what + "is '" + value + "'" + (near.empty() ? "; it takes " + known : ", did you mean '" + near + "'?");
+}
 
 constexpr std::string_view kForm =
     "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
@@ -41,7 +80,9 @@ bool split_hosts(std::string_view authority, std::string* hosts, std::string* po
     *hosts += host;
     if (colon != std::string_view::npos) {
       const std::string_view port = one.substr(colon + 1);
-      if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+      unsigned number = 0;
+      const auto [last, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+      if (error != std::errc() || last != port.data() + port.size() || number < 1 || number > UINT16_MAX) return false;
       *ports += port;
       any_port = true;
     }
@@ -76,7 +117,7 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
     add("host", hosts);
     add("port", ports);
   } else {
-    return "the port of the database URL is not a number";
+    return "the port of the database URL is no number from 1 to 65535";
   }
   add("user", user.substr(0, user.find(':')));
   if (const size_t at = user.find(':'); at != std::string_view::npos)
@@ -90,13 +131,20 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
     if (key == "host" && equals != std::string_view::npos) {  // a socket's folder, which an authority cannot hold
       std::erase_if(url->keywords, [](const auto& pair) { return pair.first == "host"; });
       add("host", option.substr(equals + 1));
-    } else if (std::find(kOptions.begin(), kOptions.end(), key) == kOptions.end() || equals == std::string_view::npos) {
+    } else if (const auto known =
+                   std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& each) { return each.name == key; });
+               known == kOptions.end() || equals == std::string_view::npos) {
       // A '?' inside a password ends up here: what looks like one is not repeated.
-      return "the database URL has an unknown option" +
-             (option.find_first_of("@:") == std::string_view::npos ? " '" + std::string(key) + "'" : std::string());
-    } else if (key == "connect_timeout" && option.substr(equals + 1).find_first_not_of('0') == std::string_view::npos) {
-      return "connect_timeout in the database URL is at least 1";
+      if (option.find_first_of("@:") != std::string_view::npos) return "the database URL has an unknown option";
+      std::vector<std::string> names;
+      for (const Option& each : kOptions) names.emplace_back(each.name);
+      const std::string near = known == kOptions.end() ? bulkhead::nearest(key, names) : std::string();
+      return "the database URL has an unknown option '" + std::string(key) + "'" +
+             (near.empty() ? "" : ", did you mean '" + near + "'?");
     } else {
+      std::string value;
+      if (bulkhead::percent_decode(option.substr(equals + 1), &value))
+        if (std::string wrong = wrong_value(*known, value); !wrong.empty()) return wrong;
       add(key, option.substr(equals + 1));
     }
     left = ampersand == std::string_view::npos ? std::string_view() : left.substr(ampersand + 1);
@@ -119,12 +167,17 @@ std::string parse_url(std::string_view text, Url* url) {
       return parse_postgresql(text.substr(scheme.size()), url);
   if (text.starts_with("sqlite:///")) {
     const std::string_view path = text.substr(10);
+    if (path.find('?') != std::string_view::npos)
+      return "an SQLite URL takes no options; a '?' of the file's name is written %3F";
     if (path.empty() || !bulkhead::percent_decode(path, &url->path))
       return "the database URL has no path; " + std::string(kForm);
     if (url->path == ":memory:")
       return "an SQLite database in memory would be another one for each session; name a file";
     url->dialect = Dialect::kSqlite;
-    url->display = text;
+    // People take three slashes for an absolute path: what is shown is the file itself.
+    std::error_code unknown;
+    const auto absolute = std::filesystem::absolute(url->path, unknown).lexically_normal();
+    url->display = "sqlite:///" + (unknown ? url->path : absolute.string());
     return {};
   }
   return "the database URL has no scheme that is known; " + std::string(kForm);

@@ -9,6 +9,19 @@ namespace health {
 
 using bulkhead::Json;
 
+namespace {
+
+bool has_scope(std::string_view scopes, std::string_view wanted) {
+  while (!scopes.empty()) {
+    const size_t space = scopes.find(' ');
+    if (scopes.substr(0, space) == wanted) return true;
+    scopes.remove_prefix(space == std::string_view::npos ? scopes.size() : space + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 class Health : public bulkhead::Plugin {
  public:
   Health(bulkhead::Host h, const Json& config)
@@ -28,11 +41,14 @@ class Health : public bulkhead::Plugin {
     return bulkhead::Response(200).type("application/json").lend(live_);
   }
 
-  bulkhead::Response ready(const bulkhead::Request& /*request*/) {
+  // Strangers see states. Reasons hold addresses, roles and a driver's words: they are in the log, at /_host/plugins,
+  // and here for callers with the scope host:admin.
+  bulkhead::Response ready(const bulkhead::Request& request) {
     struct Found {
       nlohmann::ordered_json plugins = nlohmann::ordered_json::object();
-      bool ready = true, degraded = false;
+      bool ready = true, degraded = false, reasons = false;
     } found;
+    found.reasons = has_scope(request.attribute("identity.scopes"), "host:admin");
     introspect_->plugins(
         host().raw(),
         [](void* arg, const bh_plugin_info* info) {
@@ -41,15 +57,18 @@ class Health : public bulkhead::Plugin {
           out.degraded = out.degraded || info->health == BH_DEGRADED;
           auto& entry = out.plugins[std::string(bulkhead::to_view(info->instance))];
           entry["state"] = bulkhead::health_name(info->health);
-          if (info->why.len != 0) entry["why"] = bulkhead::to_view(info->why);
+          if (out.reasons && info->why.len != 0) entry["why"] = bulkhead::to_view(info->why);
         },
         &found);
-    nlohmann::ordered_json body = {{"status", !found.ready     ? "unavailable"
+    const bool draining = BH_HAS(introspect_, draining) && introspect_->draining(host().raw()) != 0;
+    nlohmann::ordered_json body = {{"status", draining         ? "draining"
+                                              : !found.ready   ? "unavailable"
                                               : found.degraded ? "degraded"
                                                                : "ready"},
                                    {"service", service_}};
     body["plugins"] = std::move(found.plugins);
-    return bulkhead::json(found.ready ? 200 : 503, body.dump(-1, ' ', false, Json::error_handler_t::replace))
+    return bulkhead::json(found.ready && !draining ? 200 : 503,
+                          body.dump(-1, ' ', false, Json::error_handler_t::replace))
         .header("cache-control", "no-store");
   }
 

@@ -67,10 +67,10 @@ class Metrics : public bulkhead::Plugin {
 
   bulkhead::Response show(const bulkhead::Request& request) {
     const std::vector<Collected> collected = store_.collect();
-    const bool open = prefers_open_metrics(request.header_list("accept"));
+    const bool open = prefers_open_metrics(request.header_list("accept").value_or(""));
     return bulkhead::Response(200)
         .type(open ? kOpenMetricsType : kTextType)
-        .header("cache-control", "no-store")
+        .header("cache-control", "no-cache")  // not no-store, by which compression knows a secret
         .header("vary", "accept")
         .body(open ? open_metrics(collected) : text(collected));
   }

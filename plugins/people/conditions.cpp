@@ -6,15 +6,25 @@
 
 namespace people {
 
-using bulkhead::Json;
 using bulkhead::lowered;
 using bulkhead::Problem;
 using bulkhead::trim_ows;
 
 std::string etag(int64_t version) { return "\"" + std::to_string(version) + "\""; }
 
+int Conditions::read_status(std::string_view tag) const {
+  if (if_match_ && !bulkhead::etag_matches(*if_match_, tag, false)) return 412;
+  if (if_none_match_ && bulkhead::etag_matches(*if_none_match_, tag, true)) return 304;
+  return 0;
+}
+
+void Conditions::require(std::string_view tag) const {
+  if (read_status(tag) != 0)
+    throw Problem(412, "The record has changed, or is not in the state the request asks for. Read it again.");
+}
+
 void require_json_accepted(const bulkhead::Request& request) {
-  const std::string accept = request.header_list("accept");
+  const std::string accept = request.header_list("accept").value_or("");
   if (trim_ows(accept).empty()) return;
   // The most specific range that covers application/json decides.
   int best = -1;
@@ -33,34 +43,22 @@ std::string content_type(const bulkhead::Request& request) {
   return lowered(trim_ows(value.substr(0, value.find(';'))));
 }
 
-Json parse_body(std::string_view body) {
-  int depth = 0, deepest = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (quoted) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        quoted = false;
-    } else if (c == '"') {
-      quoted = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  if (deepest > kMaxDepth)
-    throw Problem(400, "The body is nested deeper than " + std::to_string(kMaxDepth) + " levels.");
+bulkhead::JsonDocument parse_body(std::string_view body, const bulkhead::JsonRules& rules) {
+  using bulkhead::JsonError;
   try {
-    return Json::parse(body);
-  } catch (const Json::exception& error) {  // also a number no double holds
-    // "[json.exception.parse_error.101] parse error at line 1, column 5: ...": the tail says what and where.
-    std::string_view what = error.what();
-    what = what.substr(std::min(what.find("] ") + 2, what.size()));
-    const std::string detail = Json(std::string(what)).dump(-1, ' ', false, Json::error_handler_t::replace);
-    throw Problem(400, "The body is not JSON in UTF-8: " + Json::parse(detail).get<std::string>() + ".");
+    return bulkhead::parse_json(body, rules);
+  } catch (const JsonError& error) {
+    switch (error.kind) {
+      case JsonError::Kind::kTwice:
+        throw Problem(422, "A member is given twice; send it once.", {{error.pointer, "is given twice"}});
+      case JsonError::Kind::kTooMany:
+        throw Problem(422, "The body is too large for what it describes: " + error.message + ".");
+      case JsonError::Kind::kTooDeep:
+        throw Problem(400, "The body is nested deeper than " + std::to_string(rules.depth) + " levels.");
+      case JsonError::Kind::kSyntax:
+        break;
+    }
+    throw Problem(400, "The body is not JSON in UTF-8: " + error.message + ".");
   }
 }
 

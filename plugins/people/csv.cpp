@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "bulkhead/utf8.hpp"
 #include "uuid.hpp"
 
 namespace people {
@@ -88,6 +89,16 @@ Json value_of(const Field& field, const std::string& text) {
 }  // namespace
 
 std::vector<Person> parse_csv(std::string_view text) {
+  if (const size_t wrong = bulkhead::find_invalid_utf8(text); wrong != std::string_view::npos) {
+    const std::string_view before = text.substr(0, wrong);
+    const size_t lines = static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
+    const size_t column = wrong - (lines == 0 ? 0 : before.rfind('\n') + 1);
+    static constexpr char kHex[] = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(text[wrong]);
+    throw Failure(BH_E_INVALID, "line " + std::to_string(lines + 1) + ", column " + std::to_string(column + 1) +
+                                    ": the byte 0x" + kHex[byte >> 4] + kHex[byte & 15] +
+                                    " is not UTF-8; save the file in UTF-8");
+  }
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   size_t line = 1;
   std::vector<std::string> row;

@@ -1,6 +1,7 @@
 #include "cursor.hpp"
 
 #include "bulkhead/base64url.hpp"
+#include "bulkhead/json_text.hpp"
 #include "uuid.hpp"
 
 namespace people {
@@ -68,7 +69,12 @@ Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order
   };
   std::string plain;
   if (!bulkhead::from_base64url(text, &plain)) throw refuse();
-  const Json list = Json::parse(plain, nullptr, false);
+  Json list;
+  try {
+    list = bulkhead::parse_json(plain, {.depth = 1, .values = order.size() + 3}).value;
+  } catch (const bulkhead::JsonError&) {
+    throw refuse();
+  }
   if (!list.is_array() || list.size() != order.size() + 2 || list[0] != name_of(order)) throw refuse();
   Cursor cursor;
   for (size_t i = 0; i < order.size() + 1; ++i) {

@@ -1,5 +1,6 @@
 #include "query.hpp"
 
+#include "bulkhead/percent.hpp"
 #include "uuid.hpp"
 
 #include <algorithm>
@@ -207,12 +208,12 @@ std::string ListQuery::sql(int32_t dialect, std::vector<bh_value>* values) const
 }
 
 std::string ListQuery::next(std::string_view path, std::string_view query, std::string_view cursor) {
-  std::string target(path);
+  std::string target = bulkhead::percent_encode_target(path);
   char separator = '?';
   for_parameters(query, [&](const std::string& name, const std::string&, std::string_view raw) {
     if (name == "offset" || name == "cursor") return;
     target += separator;
-    target += raw;
+    target += bulkhead::percent_encode_target(raw);
     separator = '&';
   });
   return target + separator + "cursor=" + std::string(cursor);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "bulkhead/json_text.hpp"
 #include "bulkhead/nearest.hpp"
 #include "uuid.hpp"
 
@@ -142,9 +143,7 @@ std::vector<FieldError> read_person(const Json& body, std::string_view uuid, Per
   Reader in(body, &errors);
   for (const auto& [name, unused] : body.items()) {
     if (find_field(name) != nullptr) continue;
-    std::string token;
-    for (const char c : name) token += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-    errors.push_back({"/" + token, unknown_name(name)});
+    errors.push_back({"/" + bulkhead::json_pointer_token(name), unknown_name(name)});
   }
   std::string given;
   if (const auto it = body.find("uuid");

@@ -1,6 +1,7 @@
 // A passenger record: its fields, its rules, its JSON.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -36,6 +37,11 @@ inline constexpr Field kFields[] = {
     {"embarked", "embarked", BH_TEXT, false},
 };
 inline constexpr size_t kShown = 9;  // the first so many are shown
+inline constexpr auto kFieldNames = [] {
+  std::array<std::string_view, std::size(kFields)> names;
+  for (size_t i = 0; i < names.size(); ++i) names[i] = kFields[i].name;
+  return names;
+}();
 
 const Field* find_field(std::string_view name);
 std::vector<std::string> field_names();

@@ -52,7 +52,6 @@ class Store {
   void list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const;
   void count(CountDone done) const;
   void insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const;
-  void restore(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const;
   template <typename Run, typename TransactionDone>
   void transact(uint64_t deadline_ns, bh_exchange* ex, Run run, TransactionDone done) const {
     sql_.transact(deadline_ns, ex, std::move(run), std::move(done));
@@ -63,10 +62,12 @@ class Store {
   Record lock(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
   void replace(bulkhead::SqlTransaction& transaction, const Person& person) const;
   void remove(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
+  // A record that was removed, locked; and the same brought back.
+  Record lock_deleted(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
+  Record restore(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
 
  private:
-  void one(std::string_view text, std::string_view uuid, uint32_t flags, uint64_t deadline_ns, bh_exchange* ex,
-           RecordDone done) const;
+  Record lock(bulkhead::SqlTransaction& transaction, std::string_view uuid, std::string_view text) const;
 
   bulkhead::Sql sql_;
 };

@@ -132,12 +132,13 @@ std::string join_tracestate(std::span<const bh_pair> headers) {
   size_t count = 0;
   const bool good = for_members(headers, "tracestate", [&](std::string_view text) {
     const size_t equals = text.find('=');
-    if (count == members.size() || equals == std::string_view::npos) return false;
+    if (equals == std::string_view::npos) return false;
     const std::string_view key = text.substr(0, equals);
     if (!state_key(key) || !state_value(text.substr(equals + 1))) return false;
     if (std::any_of(members.begin(), members.begin() + static_cast<ptrdiff_t>(count),
                     [key](const Member& member) { return member.key == key; }))
-      return false;
+      return true;  // the first one is the newest (§3.3.1.3)
+    if (count == members.size()) return false;
     members[count++] = {text, key};
     return true;
   });

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "bulkhead/json_text.hpp"
 #include "otlp.hpp"
 #include "protobuf.hpp"
 
@@ -118,7 +119,12 @@ std::string Encoder::logs_json(std::span<const LogRecord> records) const {
 Rejected parse_partial_success(std::string_view body, bool json) {
   Rejected rejected;
   if (json) {
-    const nlohmann::json answer = nlohmann::json::parse(body, nullptr, false);
+    nlohmann::json answer;
+    try {
+      answer = bulkhead::parse_json(body).value;
+    } catch (const bulkhead::JsonError&) {  // it says nothing of what was rejected
+      return rejected;
+    }
     if (!answer.is_object() || !answer.contains("partialSuccess")) return rejected;
     const nlohmann::json& partial = answer["partialSuccess"];
     if (!partial.is_object()) return rejected;

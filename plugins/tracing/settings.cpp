@@ -1,7 +1,10 @@
 #include "settings.hpp"
 
+#include <curl/curl.h>
+
 #include <array>
 #include <charconv>
+#include <memory>
 
 #include "bulkhead/nearest.hpp"
 #include "bulkhead/percent.hpp"
@@ -53,6 +56,10 @@ std::vector<std::pair<std::string, std::string>> pairs(const std::string& key, s
 void check_url(const std::string& key, const std::string& url) {
   if (!url.starts_with("http://") && !url.starts_with("https://"))
     refuse(key, "'" + show_url(url) + "' is not an http:// or https:// URL");
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK)
+    refuse(key, "'" + show_url(url) + "' is no valid URL: it has a host, and a port from 1 to 65535");
+  if (url.find('#') != std::string::npos) refuse(key, "'" + show_url(url) + "' has a '#', which is never sent");
 }
 
 // Of one signal: its own endpoint as it stands, or the common one with the signal's path.
@@ -66,6 +73,9 @@ std::string endpoint(const Json& config, const std::string& signal) {
   std::string base = config.at("endpoint");
   if (base.empty()) return {};
   check_url("endpoint", base);
+  if (base.find('?') != std::string::npos)
+    refuse("endpoint", "the signal's path goes behind '" + show_url(base) + "', so it takes no query; give " + own_key +
+                           " a whole URL");
   if (!base.ends_with('/')) base += '/';
   return base + "v1/" + signal;
 }

@@ -66,7 +66,7 @@ def test_grants_are_enforced(tmp_path, attempt, words):
 
 def test_two_plugins_with_one_route(tmp_path):
     message = refused(tmp_path, contract_config(("a", "cpp_hello", "{}"), ("b", "cpp_hello", "{}")))
-    assert "route GET /hello/{name}: registered already" in message
+    assert "route GET /hello/{name}: a has it" in message
 
 
 def test_an_order_that_contradicts_itself(tmp_path):
@@ -245,7 +245,11 @@ def test_health_follows_the_plugins(hosts):
     health = f"  - {{ id: health, library: {BUILD}/lib/bulkhead/health.so }}\n"
     host = hosts(contract_config("slowstart", extra=health))
     starting = host.get("/health/ready")
-    assert starting.status == 503 and starting.json["plugins"]["slowstart"] == {"state": "starting", "why": "warming up"}
+    assert starting.status == 503 and starting.json["plugins"]["slowstart"] == {"state": "starting"}
+    assert host.why("slowstart") == "warming up"
+    early = host.request("POST", "/slowstart/failed")
+    assert early.status == 503 and early.headers["retry-after"] == "1" and "'slowstart' is starting" in early.json["detail"]
+    host.wait_ready()
     for state, status in (("ready", 200), ("degraded", 200), ("failed", 503), ("ready", 200)):
         assert host.request("POST", f"/slowstart/{state}").status == 204
         assert host.get("/health/ready").status == status
@@ -381,8 +385,13 @@ def test_inspect():
 
 
 def test_usage():
-    assert run().returncode == 2
-    assert run("srve").returncode == 2
+    bare, wrong, version = run(), run("srve"), run("--version")
+    assert bare.returncode == 0 and "Subcommands:" in bare.stdout
+    assert wrong.returncode == 2 and "no command 'srve', did you mean 'serve'?" in wrong.stderr
+    assert version.returncode == 0 and version.stdout == run("version").stdout
+    named = run("check", "-c", ROOT / "configs/titanic.yaml")
+    assert named.returncode == 0 and named.stdout == run("check", ROOT / "configs/titanic.yaml").stdout
+    assert f"database: sqlite:///{ROOT}/var/titanic.db" in named.stdout, "three slashes are a relative path: the file is shown"
     assert run("serve", "/nowhere.yaml").returncode == 1
     assert json.loads(run("version", "--json").stdout)["abi"] == "1.0"
     for command in ("serve", "check", "plugins", "routes", "chain", "inspect", "run", "version"):

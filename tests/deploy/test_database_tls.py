@@ -98,5 +98,5 @@ def test_a_host_knows_the_database(database, wrong, hosts):
     for number, (roots, name, why) in enumerate(wrong):
         url = server.create(f"refused{number}")
         refused = host(url, url.replace("127.0.0.1", name) + query(roots))
-        wait_until(lambda: why in refused.get("/health/ready").json["plugins"]["database"].get("why", ""), what=why)
+        wait_until(lambda: why in refused.why("database"), what=why)
         assert server.sql("select count(*) from pg_tables where tablename = 'people'", f"refused{number}") == "0"

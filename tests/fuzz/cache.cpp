@@ -9,8 +9,9 @@ static constexpr std::string_view kKey = "127.0.0.1\n/tagged/a\n\n\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (const auto entry = cache::Draft::decode(text, kKey)) {
-    const auto again = cache::Draft::decode(entry->encode(), kKey);
+  uint64_t made = 0;
+  if (const auto entry = cache::Draft::decode(text, kKey, &made)) {
+    const auto again = cache::Draft::decode(entry->encode(made), kKey, &made);
     fuzz::expect(
         again && again->body == entry->body && again->headers == entry->headers && again->slots == entry->slots,
         "the same answer");

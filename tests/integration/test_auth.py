@@ -61,7 +61,7 @@ def test_a_key_opens_what_its_scopes_say(hosts, database):
 
 @pytest.mark.parametrize("headers", [
     "authorization: Bearer bhk_0000000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "authorization: Bearer bhk_short", "authorization: Basic YTpi", "authorization: Bearer", "authorization: Bearer x",
-    "authorization: Bearer a.b.c.d", "authorization:", "x-api-key: x", "x-api-key:", "authorization: Bearer {key}\r\nauthorization: Bearer {key}", "authorization: Bearer {key}\r\nx-api-key: {key}", "authorization: Bearer {key}x",
+    "authorization: Bearer a.b.c.d", "authorization:", "x-api-key: x", "x-api-key:", "authorization: Bearer {key}\r\nx-api-key: {key}", "authorization: Bearer {key}x",
     "authorization: Bearer {other}", "authorization: Bearer {key} {key}", "authorization: Bearer {upper}",
 ])
 def test_what_opens_nothing(hosts, tmp_path, headers):

@@ -65,7 +65,7 @@ def value(host, key="a"):
 
 def test_a_second_host_finds_what_the_first_fetched(hosts, redis):
     first, second = shared(hosts, redis.url)
-    ask = lambda host: host.get("/tagged/a?etag=\"x\"&link=<y>", headers=SAME)
+    ask = lambda host: host.get("/tagged/a?etag=%22x%22&link=%3Cy%3E", headers=SAME)
     made = ask(first)
     wait_until(lambda: len(redis.command("KEYS", "s*:cache:*").split()) >= 2, what="it to be stored")
     found = ask(second)
@@ -87,7 +87,7 @@ def test_a_write_on_one_host_reaches_the_others(hosts, redis):
     assert value(first) == "new"
     wait_until(lambda: value(second) == "new", what="the message")
     counts = second.get("/metricsink/counts").json
-    assert counts["cache_invalidation_lag_seconds"] == 1
+    assert counts["cache_invalidation_lag_seconds"] >= 1, "of the tag, and of the URIs that were written to"
 
 
 def test_reads_and_writes_over_two_hosts_by_redis(hosts, redis, postgres):

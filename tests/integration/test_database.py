@@ -32,7 +32,7 @@ def test_down_at_start_then_it_comes(hosts, own_postgres):
     assert host.get("/health/live").status == 200
     ready = host.get("/health/ready")
     assert ready.status == 503 and ready.json["plugins"]["database"]["state"] in ("starting", "failed")
-    wait_until(lambda: "refused" in host.get("/health/ready").json["plugins"]["database"].get("why", ""), what="the reason in readiness")
+    wait_until(lambda: "refused" in host.why("database"), what="the reason in readiness")
     refused = host.get("/people")
     assert refused.status == 503 and refused.headers["retry-after"] == "1"
     own_postgres.start()
@@ -229,7 +229,7 @@ def test_a_password_with_every_odd_character(hosts, own_postgres):
     host = hosts(titanic_config("${DATABASE_URL}"), environment={"DATABASE_URL": url}).wait_ready()
     assert host.get("/people?limit=1").status == 200
     wrong = hosts(titanic_config(url.replace("%C3%A9", "e")))
-    wait_until(lambda: "password authentication failed" in wrong.get("/health/ready").json["plugins"]["database"].get("why", ""))
+    wait_until(lambda: "password authentication failed" in wrong.why("database"))
     for text in (host.log(), wrong.log(), wrong.get("/health/ready").body.decode(), wrong.request("GET", "/_host/plugins", admin=True).body.decode()):
         assert quote(password, safe="") not in text and password not in text and "p%20w" not in text
 
@@ -246,7 +246,7 @@ def test_a_schema_newer_than_the_program_is_left_alone(hosts, postgres):
     hosts(titanic_config(url)).wait_ready().stop()
     postgres.sql("insert into bulkhead_migrations (owner, version, name) values ('people', 99, 'future')", name)
     host = hosts(titanic_config(url))
-    wait_until(lambda: "newer than this program" in json.dumps(host.get("/health/ready").json), what="the reason")
+    wait_until(lambda: "newer than this program" in host.why("database"), what="the reason")
     assert host.get("/health/ready").status == 503
 
 
@@ -346,7 +346,7 @@ def test_a_direct_url_that_leads_nowhere(hosts, postgres, pgbouncer):
     name = f"nowhere{uuid.uuid4().hex[:8]}"
     postgres.create(name)
     host = hosts(titanic_config(pgbouncer.url(name), database=f', direct_url: "postgresql://titanic@127.0.0.1:{free_port()}/{name}"'))
-    wait_until(lambda: "refused" in host.get("/health/ready").json["plugins"]["database"].get("why", ""), what="the reason in readiness")
+    wait_until(lambda: "refused" in host.why("database"), what="the reason in readiness")
     assert host.get("/people").status == 503
 
 

@@ -53,7 +53,7 @@ def by_cache(port):
 
 
 def why_down(host):
-    return host.get("/health/ready").json["plugins"]["database"].get("why", "")
+    return host.why("database")
 
 
 def ends_at_once(host):

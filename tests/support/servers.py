@@ -152,6 +152,10 @@ class Host:
     def ready(self):
         return self.get("/health/ready").status == 200
 
+    def why(self, plugin):
+        """The reason of a plugin's health, which is told on the admin listener."""
+        return next(each["why"] for each in self.get("/_host/plugins", admin=True).json if each["id"] == plugin)
+
     def wait_ready(self):
         wait_until(self.ready, what="readiness")
         return self

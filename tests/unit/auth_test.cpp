@@ -187,7 +187,10 @@ TEST(Address, OfACaller) {
   EXPECT_EQ(bulkhead::caller_of("192.0.2.1"), "192.0.2.1");
   EXPECT_EQ(bulkhead::caller_of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
   EXPECT_EQ(bulkhead::caller_of("2001:db8:1:2::1"), "2001:db8:1:2::/64");
-  EXPECT_EQ(bulkhead::caller_of("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
+  for (const char* same :
+       {"::ffff:192.0.2.1", "64:ff9b::192.0.2.1", "64:ff9b::c000:201", "2002:c000:201::7", "2002:c000:201:1:2:3:4:5"})
+    EXPECT_EQ(bulkhead::caller_of(same), "192.0.2.1") << same;
+  EXPECT_EQ(bulkhead::caller_of("64:ff9b:1::192.0.2.1"), "64:ff9b:1::/64") << "a prefix of somebody's own";
   EXPECT_EQ(bulkhead::caller_of("no: address"), "no: address");
 }
 

@@ -23,6 +23,7 @@ Draft draft(const std::string& key, size_t size, std::vector<uint32_t> slots = {
           std::move(slots),
           began,
           expires,
+          began,
           0,
           validator_only};
 }
@@ -141,29 +142,34 @@ TEST(Entry, HoldsAllOfTheDraft) {
   EXPECT_EQ(kept.etag(), "\"1\"");
   EXPECT_EQ(kept.body(), "xxxxx");
   EXPECT_EQ(std::vector<uint32_t>(kept.slots().begin(), kept.slots().end()), made.slots);
-  ASSERT_EQ(kept.fields().size(), 3u);
+  ASSERT_EQ(kept.fields().size(), 4u);
   EXPECT_EQ(bulkhead::to_view(kept.fields()[1].name), "content-type");
   EXPECT_EQ(bulkhead::to_view(kept.fields()[1].value), "text/plain");
-  EXPECT_EQ(bulkhead::to_view(kept.fields()[2].name), "cache-status");
-  ASSERT_EQ(kept.fields_304().size(), 2u) << "no content-type";
+  EXPECT_EQ(bulkhead::to_view(kept.fields()[2].name), "age");
+  EXPECT_EQ(bulkhead::to_view(kept.fields()[3].name), "cache-status");
+  EXPECT_EQ(kept.age_s(made.made_ns + 2'999'999'999), 2u);
+  EXPECT_EQ(kept.age_s(0), 0u);
+  ASSERT_EQ(kept.fields_304().size(), 3u) << "no content-type";
   EXPECT_EQ(bulkhead::to_view(kept.fields_304()[0].value), "\"1\"");
   const Entry empty{Draft{}};
-  EXPECT_EQ(empty.fields().size(), 1u);
+  EXPECT_EQ(empty.fields().size(), 2u);
   EXPECT_EQ(empty.body(), "");
 }
 
 TEST(Draft, ComesBackFromTheSecondLevel) {
   const Draft made = draft("key", 5, {1, 65535});
-  const std::string bytes = made.encode();
-  const auto back = Draft::decode(bytes, "key");
+  const std::string bytes = made.encode(17);
+  uint64_t when = 0;
+  const auto back = Draft::decode(bytes, "key", &when);
   ASSERT_TRUE(back);
   EXPECT_EQ(back->body, "xxxxx");
   EXPECT_EQ(back->etag, "\"1\"");
   EXPECT_EQ(back->headers, made.headers);
   EXPECT_EQ(back->slots, made.slots);
-  EXPECT_FALSE(Draft::decode(bytes, "other")) << "two keys with one digest";
-  EXPECT_FALSE(Draft::decode(bytes + "x", "key"));
-  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_FALSE(Draft::decode(std::string_view(bytes).substr(0, i), "key"));
+  EXPECT_FALSE(Draft::decode(bytes, "other", &when)) << "two keys with one digest";
+  EXPECT_FALSE(Draft::decode(bytes + "x", "key", &when));
+  for (size_t i = 0; i < bytes.size(); ++i)
+    EXPECT_FALSE(Draft::decode(std::string_view(bytes).substr(0, i), "key", &when));
 }
 
 TEST(Message, WrittenAndRead) {
@@ -215,22 +221,65 @@ bh_pair pair(std::string_view name, std::string_view value) {
 
 TEST(Answer, MayBeKept) {
   const bh_pair tag = pair("surrogate-key", "a b"), etag = pair("etag", "\"1\"");
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag}), true, false));
-  EXPECT_TRUE(may_be_kept(outcome(304, {tag, etag}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(304, {tag}), true, false)) << "of what?";
-  EXPECT_FALSE(may_be_kept(outcome(200, {}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {pair("surrogate-key", " ")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(206, {tag}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("set-cookie", "a")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("etag", "W/\"1\"")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "max-age=1, No-Store")}), true, false));
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("cache-control", "private")}), false, false));
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Accept , Prefer")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Origin")}), true, false));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), true, false)) << "nobody knows who";
-  EXPECT_TRUE(may_be_kept(outcome(200, {tag, pair("vary", "Authorization")}), true, true));
-  EXPECT_FALSE(may_be_kept(outcome(200, {tag, pair("content-encoding", "gzip")}), true, true));
+  constexpr Caller known{true, true}, stranger{false, true};
+  constexpr uint64_t kMost = 60'000'000'000, kSecond = 1'000'000'000;
+  const auto kept = [&](int status, const std::vector<bh_pair>& fields, Caller caller = {}) {
+    return lifetime_ns(outcome(status, fields), caller, kMost);
+  };
+  const auto control = [&](const char* value, Caller caller = {}) {
+    return kept(200, {tag, pair("cache-control", value)}, caller);
+  };
+  EXPECT_EQ(kept(200, {tag}), kMost);
+  EXPECT_EQ(kept(304, {tag, etag}), kMost);
+  EXPECT_EQ(kept(304, {tag}), 0u) << "of what?";
+  EXPECT_EQ(kept(200, {}), 0u);
+  EXPECT_EQ(kept(200, {pair("surrogate-key", " ")}), 0u);
+  EXPECT_EQ(kept(206, {tag}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("set-cookie", "a")}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("etag", "W/\"1\"")}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("vary", "Accept , Prefer")}), kMost);
+  EXPECT_EQ(kept(200, {tag, pair("vary", "Origin")}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("vary", "Authorization")}), 0u) << "nobody knows who";
+  EXPECT_EQ(kept(200, {tag, pair("vary", "Authorization")}, known), kMost);
+  EXPECT_EQ(kept(200, {tag, pair("content-encoding", "gzip")}, known), 0u);
+
+  // RFC 9111 §3, §3.5, §5.2.2
+  EXPECT_EQ(control("max-age=1, No-Store"), 0u);
+  EXPECT_EQ(control("private"), 0u) << "this caller is like all others";
+  EXPECT_EQ(control("private", known), kMost);
+  EXPECT_EQ(control("private=\"set-cookie\""), 0u);
+  EXPECT_EQ(control("no-cache"), 0u);
+  EXPECT_EQ(control("no-cache", known), 0u);
+  EXPECT_EQ(kept(200, {tag}, stranger), 0u);
+  EXPECT_EQ(kept(200, {tag}, known), kMost);
+  for (const char* allowed : {"public", "must-revalidate"}) EXPECT_EQ(control(allowed, stranger), kMost) << allowed;
+  EXPECT_EQ(control("s-maxage=5", stranger), 5 * kSecond);
+  EXPECT_EQ(control("max-age=5", stranger), 0u);
+  // §4.2.1
+  EXPECT_EQ(control("max-age=5"), 5 * kSecond);
+  EXPECT_EQ(control("max-age=\"5\""), 5 * kSecond);
+  EXPECT_EQ(control("max-age=90"), kMost) << "the route's ttl is the most";
+  EXPECT_EQ(control("max-age=99999999999"), kMost);
+  EXPECT_EQ(control("max-age=0"), 0u);
+  EXPECT_EQ(control("max-age=soon"), 0u) << "what cannot be read is stale";
+  EXPECT_EQ(control("max-age=5, s-maxage=7"), 7 * kSecond);
+  EXPECT_EQ(control("max-age=5, s-maxage=7", known), 5 * kSecond) << "kept for one caller it is no shared cache";
+  EXPECT_EQ(control("max-age=5, max-age=7"), 5 * kSecond);
+  EXPECT_EQ(kept(200, {tag, pair("expires", "Thu, 01 Dec 1994 16:00:00 GMT")}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("expires", "0")}), 0u);
+  EXPECT_EQ(kept(200, {tag, pair("expires", "Fri, 01 Dec 2299 16:00:00 GMT")}), kMost);
+  EXPECT_EQ(kept(200, {tag, pair("expires", "0"), pair("cache-control", "max-age=5")}), 5 * kSecond);
+  EXPECT_EQ(kept(200, {tag, pair("age", "2"), pair("cache-control", "max-age=5")}), 3 * kSecond);
+  EXPECT_EQ(kept(200, {tag, pair("age", "9"), pair("cache-control", "max-age=5")}), 0u);
+}
+
+TEST(Answer, LocationsOfTheSameOrigin) {
+  EXPECT_EQ(same_origin_target("/people/1", "api.example"), "/people/1");
+  EXPECT_EQ(same_origin_target("https://api.example/people/1?a=b", "api.example"), "/people/1?a=b");
+  EXPECT_EQ(same_origin_target("https://api.example.evil/people/1", "api.example"), "");
+  EXPECT_EQ(same_origin_target("https://evil/people/1", "api.example"), "");
+  EXPECT_EQ(same_origin_target("//evil/people/1", "api.example"), "");
+  EXPECT_EQ(same_origin_target("", "api.example"), "");
 }
 
 TEST(Answer, GetsTagAndControl) {

@@ -320,7 +320,7 @@ TEST(Lookup, OneBadKeyFailsAlone) {
   bh_sql_lookup expired = lookup("a", &late);
   expired.deadline_ns = 5;
   batch.add(expired);
-  batch.expire(6);
+  batch.expire(6, [](bh_exchange*) { return false; });
   EXPECT_EQ(late.status, BH_E_UNAVAILABLE);
   const Outcome outcome = batch.run(session, true);
   EXPECT_EQ(outcome.status, BH_E_INTERNAL) << "for the log";

@@ -6,8 +6,11 @@
 namespace {
 
 int32_t g_state = BH_READY;
+int32_t g_draining = 0;
 
-const bh_introspect kIntrospect = {sizeof(bh_introspect), 0, [](const bh_host*) -> uint64_t { return 1; },
+const bh_introspect kIntrospect = {sizeof(bh_introspect),
+                                   0,
+                                   [](const bh_host*) -> uint64_t { return 1; },
                                    [](const bh_host*, void (*visit)(void*, const bh_plugin_info*), void* arg) {
                                      bh_plugin_info info{};
                                      info.size = sizeof info;
@@ -16,7 +19,8 @@ const bh_introspect kIntrospect = {sizeof(bh_introspect), 0, [](const bh_host*) 
                                      info.why = BH_LIT("down");
                                      visit(arg, &info);
                                    },
-                                   [](const bh_host*, void (*)(void*, const bh_route_info*), void*) {}};
+                                   [](const bh_host*, void (*)(void*, const bh_route_info*), void*) {},
+                                   [](const bh_host*) -> int32_t { return g_draining; }};
 
 }  // namespace
 
@@ -33,8 +37,14 @@ TEST(Health, FollowsThePlugins) {
     const auto answer = host.call({.target = "/health/ready"});
     EXPECT_EQ(answer.status, status);
     EXPECT_EQ(answer.json()["status"], text);
-    EXPECT_EQ(answer.json()["plugins"]["database"]["why"], "down");
+    EXPECT_EQ(answer.json()["plugins"]["database"].size(), 1u) << "strangers are told no reasons";
   }
+  g_state = BH_READY;
+  g_draining = 1;
+  const auto answer = host.call({.target = "/health/ready"});
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.json()["status"], "draining");
+  g_draining = 0;
 }
 
 TEST(Health, NeedsTheHostToSayWhatRuns) {

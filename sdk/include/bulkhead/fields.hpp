@@ -58,8 +58,9 @@ inline std::string coded_etag(std::string_view tag, std::string_view coding) {
 }
 inline constexpr std::array<std::string_view, 3> kContentCodings = {"zstd", "br", "gzip"};
 
-// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one, or the same content in a coding. Weak
-// tags match only where `weak` is set: If-None-Match compares weakly, If-Match strongly (§13.1).
+// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one, or the same content in a coding; only
+// `*` names "", a representation without a tag. Weak tags match only where `weak` is set: If-None-Match compares
+// weakly, If-Match strongly (§13.1).
 inline bool etag_matches(std::string_view list, std::string_view tag, bool weak) {
   if (trim_ows(list) == "*") return true;
   const auto same = [tag](std::string_view item) {
@@ -68,15 +69,16 @@ inline bool etag_matches(std::string_view list, std::string_view tag, bool weak)
     return std::any_of(kContentCodings.begin(), kContentCodings.end(),
                        [&](std::string_view coding) { return item == coded_etag(tag, coding); });
   };
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    std::string_view item = trim_ows(list.substr(0, comma));
-    if (weak && item.starts_with("W/")) item.remove_prefix(2);
-    if (same(item)) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
+  while (true) {
+    list.remove_prefix(std::min(list.find_first_not_of(", \t"), list.size()));
+    const bool weak_item = list.starts_with("W/");
+    if (weak_item) list.remove_prefix(2);
+    const bool quoted = list.starts_with('"');  // a tag may hold commas; what is no tag is passed over
+    const size_t end = quoted ? list.find('"', 1) : list.find(',');
+    if (end == std::string_view::npos) return false;
+    if (quoted && (weak || !weak_item) && same(list.substr(0, end + 1))) return true;
+    list.remove_prefix(end + 1);
   }
-  return false;
 }
 
 }  // namespace bulkhead

@@ -8,6 +8,8 @@
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,9 +48,12 @@ class Problem : public std::exception {
       : status(http_status), detail(std::move(text)), errors(std::move(field_errors)) {}
   const char* what() const noexcept override { return detail.c_str(); }
 
+  static constexpr size_t kMostErrors = 32;  // that an answer lists; of the others it says how many
+
   int status;
   std::string detail;
   std::vector<FieldError> errors;
+  size_t more_errors = 0;  // beside those in `errors`
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
@@ -156,7 +161,11 @@ inline Response problem(const Problem& p, std::string_view request_id) {
                                  {"instance", request_id}};
   if (!p.errors.empty()) {
     auto& list = body["errors"] = nlohmann::ordered_json::array();
-    for (const FieldError& error : p.errors) list.push_back({{"pointer", error.pointer}, {"detail", error.detail}});
+    const size_t listed = std::min(p.errors.size(), Problem::kMostErrors);
+    for (const FieldError& error : std::span(p.errors).first(listed))
+      list.push_back({{"pointer", error.pointer}, {"detail", error.detail}});
+    if (const size_t more = p.errors.size() - listed + p.more_errors; more != 0)
+      list.push_back({{"pointer", ""}, {"detail", "and " + std::to_string(more) + " more"}});
   }
   Response response(p.status);
   response.type("application/problem+json");
@@ -192,12 +201,16 @@ class Request {
     const bh_str* value = find(rq_->headers, rq_->header_count, name);
     return value == nullptr ? std::string_view() : to_view(*value);
   }
-  // All fields of the name as one list (RFC 9110 §5.3).
-  std::string header_list(std::string_view name) const {
-    std::string list;
-    for (size_t i = 0; i < rq_->header_count; ++i)
-      if (to_view(rq_->headers[i].name) == name)
-        list += (list.empty() ? "" : ", ") + std::string(to_view(rq_->headers[i].value));
+  // All fields of the name as one list (RFC 9110 §5.3); nothing where there is none, which is not an empty one: an
+  // empty If-Match names no version, and so forbids the write.
+  std::optional<std::string> header_list(std::string_view name) const {
+    std::optional<std::string> list;
+    for (size_t i = 0; i < rq_->header_count; ++i) {
+      if (to_view(rq_->headers[i].name) != name) continue;
+      if (list) *list += ", ";
+      if (!list) list.emplace();
+      *list += to_view(rq_->headers[i].value);
+    }
     return list;
   }
   bool has_header(std::string_view name) const { return find(rq_->headers, rq_->header_count, name) != nullptr; }

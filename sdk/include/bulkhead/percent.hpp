@@ -1,4 +1,4 @@
-// bulkhead/percent.hpp - percent-encoding (RFC 3986 §2.1), as URLs of databases and the like use it.
+// bulkhead/percent.hpp - percent-encoding (RFC 3986 §2.1).
 #ifndef BULKHEAD_PERCENT_HPP
 #define BULKHEAD_PERCENT_HPP
 
@@ -27,6 +27,23 @@ inline bool percent_decode(std::string_view text, std::string* out) {
     i += 2;
   }
   return true;
+}
+
+// What a request's target holds, fit for a header: bytes that neither RFC 3986 §3.4 allows in a query nor a '%' may
+// stand for themselves are encoded. What is encoded already stays as it is.
+inline std::string percent_encode_target(std::string_view text) {
+  static constexpr std::string_view kPlain = "-._~!$&'()*+,;=:@/?%", kDigits = "0123456789ABCDEF";
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       kPlain.find(c) != std::string_view::npos;
+    if (plain)
+      out += c;
+    else
+      out.append("%").append(1, kDigits[static_cast<unsigned char>(c) >> 4]).append(1, kDigits[c & 15]);
+  }
+  return out;
 }
 
 }  // namespace bulkhead

@@ -102,7 +102,7 @@ typedef struct bh_request { /* never changes, but: route and params come with ro
     bh_str path;     /* of target, percent-decoded, dot segments resolved */
     bh_str query;    /* raw, without '?' */
     bh_str scheme, authority;
-    bh_str body;     /* whole and de-chunked */
+    bh_str body;     /* whole, without transfer coding or content coding (gzip, br, zstd) */
     bh_str route;    /* the pattern that matched, "" before routing */
     bh_str peer;     /* address of the caller, after trusted-proxy rules */
     bh_str socket;   /* address of the connection's other end */

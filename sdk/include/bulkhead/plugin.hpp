@@ -193,6 +193,9 @@ struct RouteOptions {
   uint32_t timeout_ms = 0;      // 0 = host default
 };
 
+template <typename T>
+struct Boundary;
+
 // Base of a plugin. Routes and hooks are registered in the constructor, so that `bulkhead
 // routes` and `check` see them without starting anything.
 class Plugin {
@@ -263,6 +266,33 @@ class Plugin {
     k.routes = to_str(routes);
     check(&bh_host::hook, &k);
   }
+  // Runs `work(request, exchange)` on the executor; what it throws is answered as from a step. For work that would hold
+  // up an I/O thread, as a large body does. Throws Failure where the executor is full.
+  template <typename Work>
+  void on_executor(const Request& request, Exchange ex, Work work) const {
+    struct Posted {
+      Request request;
+      Exchange ex;
+      Work work;
+    };
+    auto posted = std::make_unique<Posted>(Posted{request, std::move(ex), std::move(work)});
+    const auto run = [](void* arg) {
+      const std::unique_ptr<Posted> owned(static_cast<Posted*>(arg));
+      const Exchange kept = owned->ex;
+      try {
+        owned->work(owned->request, std::move(owned->ex));
+      } catch (const Problem& p) {
+        kept.reply(problem(p, owned->request.id()));
+      } catch (const Failure& f) {
+        kept.fail(f.code, f.message);
+      } catch (const std::exception& e) {
+        kept.fail(BH_E_INTERNAL, e.what());
+      }
+    };
+    if (host_.raw()->post(host_.raw(), run, posted.get()) != BH_OK)
+      throw Failure(BH_E_UNAVAILABLE, "the server is busy; try again in a moment");
+    (void)posted.release();
+  }
   bh_flow answer(const Request& request, Response response) const {
     return std::move(response).send(host_.raw(), request.handle()) == BH_E_INVALID ? bh_flow{BH_E_INTERNAL}
                                                                                    : bh_flow{BH_DONE};
@@ -297,8 +327,9 @@ class Plugin {
       return body();
     } catch (const Problem& p) {
       try {
-        problem(p, to_view(rq->id)).send(host, ex);
-        return BH_DONE;
+        if (problem(p, to_view(rq->id)).send(host, ex) != BH_E_INVALID) return BH_DONE;
+        const std::string text = "threw a Problem whose status " + std::to_string(p.status) + " is not 200-599";
+        return set_error(err, BH_E_INTERNAL, text);
       } catch (...) {
         return set_error(err, BH_E_INTERNAL, "out of memory");
       }
@@ -310,6 +341,9 @@ class Plugin {
       return set_error(err, BH_E_INTERNAL, "threw something that is no std::exception");
     }
   }
+
+  template <typename T>
+  friend struct Boundary;
 
   Host host_;
   std::vector<std::shared_ptr<void>> targets_;
@@ -397,19 +431,33 @@ struct Boundary {
     });
   }
   static Plugin& of(void* self) { return *static_cast<Plugin*>(self); }
+  static Host host_of(void* self) { return of(self).host_; }
   static bh_status start(void* self, bh_error* err) {
     return guarded(err, [&] { of(self).start(); });
   }
   static bh_status configure(void* self, bh_str config, bh_error* err) {
     return guarded(err, [&] { of(self).configure(Json::parse(to_view(config))); });
   }
+  // What has no error to fill is logged.
+  template <typename Body>
+  static void logged(const Host& host, std::string_view call, Body body) noexcept {
+    bh_error err{};
+    err.size = sizeof err;
+    if (guarded(&err, body) == BH_OK) return;
+    try {
+      host.error(std::string(call) + " failed", {{"reason", err.message}});
+    } catch (const std::exception&) {  // no memory for a line
+    }
+  }
   static void quiesce(void* self) {
-    guarded(nullptr, [&] { of(self).quiesce(); });
+    logged(host_of(self), "quiesce", [&] { of(self).quiesce(); });
   }
   static void stop(void* self) {
-    guarded(nullptr, [&] { of(self).stop(); });
+    logged(host_of(self), "stop", [&] { of(self).stop(); });
   }
-  static void destroy(void* self) { delete static_cast<Plugin*>(self); }
+  static void destroy(void* self) {
+    logged(host_of(self), "destroy", [&] { delete static_cast<Plugin*>(self); });
+  }
   static const void* extension(void* self, bh_str id) {
     const void* found = nullptr;
     guarded(nullptr, [&] { found = of(self).extension(to_view(id)); });

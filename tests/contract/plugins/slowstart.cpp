@@ -1,4 +1,4 @@
-// Reports a state of health that a route changes.
+// Warms up for two seconds; then reports a state of health that a route changes.
 #include "bulkhead/plugin.hpp"
 
 class SlowStart : public bulkhead::Plugin {
@@ -6,6 +6,10 @@ class SlowStart : public bulkhead::Plugin {
   SlowStart(bulkhead::Host h, const bulkhead::Json& /*config*/) : Plugin(h) {
     h.health(BH_STARTING, "warming up");
     post("/slowstart/{state}", &SlowStart::set);
+  }
+  void start() override {
+    const auto warm = [](void* self) { static_cast<SlowStart*>(self)->host().health(BH_READY); };
+    host().raw()->timer(host().raw(), 2'000, 0, warm, this);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "bulkhead/percent.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/cache.hpp"
 
@@ -18,8 +19,10 @@ std::string parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const size_t ampersand = query.find('&');
     const std::string_view pair = query.substr(0, ampersand);
-    if (pair.starts_with(name) && pair.substr(name.size()).starts_with('='))
-      return std::string(pair.substr(name.size() + 1));
+    std::string value;
+    if (pair.starts_with(name) && pair.substr(name.size()).starts_with('=') &&
+        bulkhead::percent_decode(pair.substr(name.size() + 1), &value))
+      return value;
     query.remove_prefix(ampersand == std::string_view::npos ? query.size() : ampersand + 1);
   }
   return {};
@@ -57,7 +60,7 @@ class Tagged : public bulkhead::Plugin {
       const std::string status = parameter(query, "status");
       Response response = bulkhead::text(status.empty() ? 200 : std::stoi(status), value);
       if (parameter(query, "tag") != "none") response.header("surrogate-key", "all " + key);
-      for (const char* field : {"vary", "set-cookie", "cache-control", "content-encoding", "etag", "link"})
+      for (const char* field : {"vary", "set-cookie", "cache-control", "content-encoding", "etag", "link", "expires"})
         if (const std::string wanted = parameter(query, field); !wanted.empty()) response.header(field, wanted);
       if (const std::string size = parameter(query, "size"); !size.empty())
         response.body(std::string(std::stoul(size), 'x'));

@@ -33,11 +33,12 @@ typedef struct bh_introspect {
     uint64_t (*generation)(const bh_host *h); /* changes whenever plugins or routes do */
     void (*plugins)(const bh_host *h, void (*visit)(void *arg, const bh_plugin_info *info), void *arg);
     void (*routes)(const bh_host *h, void (*visit)(void *arg, const bh_route_info *info), void *arg);
+    int32_t (*draining)(const bh_host *h);    /* 1 once the host was told to stop: it answers what runs, then ends */
 } bh_introspect;
 
 BH_SIZE_(bh_plugin_info, 104);
 BH_SIZE_(bh_route_info, 88);
-BH_SIZE_(bh_introspect, 32);
+BH_SIZE_(bh_introspect, 40);
 
 #ifdef __cplusplus
 }
