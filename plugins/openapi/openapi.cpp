@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "bulkhead/extensions/introspect.h"
@@ -77,6 +78,7 @@ class OpenApi : public bulkhead::Plugin {
   std::string assemble() const {
     Json document = {{"openapi", "3.1.0"},
                      {"info", {{"title", title_}, {"version", version_}}},
+                     {"servers", {{{"url", "/"}}}},
                      {"paths", Json::object()},
                      {"components", Json::object()}};
     introspect_->routes(
@@ -103,20 +105,37 @@ class OpenApi : public bulkhead::Plugin {
         },
         &document);
     require_credentials(&document);
+    list_tags(&document);
     return document.dump();
   }
 
-  // Whoever knows callers brings its security schemes along: each of them will do for an operation with a scope.
+  // Whoever knows callers brings its security schemes along: each of them will do for an operation with a scope. The
+  // others are open, and say so.
   static void require_credentials(Json* document) {
     const Json schemes = document->at("components").value("securitySchemes", Json::object());
-    if (schemes.empty()) return;
     for (auto& path : document->at("paths"))
       for (auto& operation : path) {
-        if (!operation.contains("x-scope")) continue;
-        Json any = Json::array();
-        for (const auto& [name, scheme] : schemes.items()) any.push_back({{name, {operation["x-scope"]}}});
-        operation["security"] = std::move(any);
+        Json& security = operation["security"] = Json::array();
+        if (schemes.empty() || !operation.contains("x-scope")) continue;
+        for (const auto& [name, scheme] : schemes.items()) security.push_back({{name, {operation["x-scope"]}}});
+        refusal(&operation, "401", "The request has no credentials, or none that are known.");
+        refusal(&operation, "403", "The credentials do not allow it.");
       }
+  }
+  static void refusal(Json* operation, const char* status, const char* description) {
+    Json& responses = (*operation)["responses"];
+    if (!responses.contains(status))
+      responses[status] = {{"description", description},
+                           {"content", {{"application/problem+json", {{"schema", {{"type", "object"}}}}}}}};
+  }
+  static void list_tags(Json* document) {
+    std::set<std::string> names;
+    for (const auto& path : document->at("paths"))
+      for (const auto& operation : path)
+        for (const auto& tag : operation.value("tags", Json::array()))
+          if (tag.is_string()) names.insert(tag.get<std::string>());
+    Json& tags = (*document)["tags"] = Json::array();
+    for (const std::string& name : names) tags.push_back({{"name", name}});
   }
 
   const std::string title_, version_;

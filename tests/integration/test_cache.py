@@ -349,3 +349,57 @@ def test_revalidation_alone_fills_the_cache_too(people):
     assert first.status == second.status == 304 and "hit" in status_of(second)
     assert people.get(one).status == 200, "who does not know it gets it"
     assert "hit" in status_of(people.get(one))
+
+
+# ------------------------------------------------------ RFC 9111, by its sections
+
+
+def test_age(host):
+    """§5.1: how long ago it was made; a fresh answer has none."""
+    assert "age" not in host.get("/tagged/a").headers
+    assert host.get("/tagged/a").headers["age"] == "0"
+    time.sleep(1.1)
+    later = host.get("/tagged/a")
+    assert status_of(later) == "bulkhead; hit" and 1 <= int(later.headers["age"]) < 30
+    same = host.get("/tagged/a", headers={"if-none-match": later.headers["etag"]})
+    assert same.status == 304 and int(same.headers["age"]) >= 1
+
+
+def test_a_max_age_bounds_what_is_kept(host):
+    for _ in range(2):
+        host.get("/tagged/a?cache-control=max-age=1")
+    assert reads(host) == 1
+    time.sleep(1.1)
+    host.get("/tagged/a?cache-control=max-age=1")
+    assert reads(host) == 2
+
+
+@pytest.mark.parametrize("control, kept", [("", False), ("max-age=60", False), ("public", True), ("s-maxage=60", True), ("must-revalidate", True), ("private", False)])
+def test_what_is_made_for_an_authorization_is_nobody_elses(host, control, kept):
+    """§3.5, where nobody knows whose it is."""
+    path = f"/tagged/a?cache-control={control}" if control else "/tagged/a"
+    host.get(path, headers={"authorization": "Bearer secret"})
+    other = host.get(path)
+    assert (status_of(other) == "bulkhead; hit") == kept and reads(host) == (1 if kept else 2)
+
+
+def test_an_unsafe_request_makes_its_uri_untrue(host):
+    """§4.4, also where its plugin says nothing."""
+    read = lambda path="/tagged/a?quietly": status_of(host.get(path))
+    for method, status in (("PUT", 204), ("DELETE", 405), ("POST", 405)):
+        host.get("/tagged/a?quietly")
+        assert read() == "bulkhead; hit"
+        assert host.request(method, "/tagged/a?quietly", "1").status == status
+        assert read() == ("bulkhead; fwd=miss; stored" if status < 400 else "bulkhead; hit"), method
+
+
+def test_a_location_of_the_same_origin_is_untrue_too(hosts, tmp_path):
+    """people says so by tags; without them it is the URI of the new record that counts."""
+    routes = "[{ route: '/people*' }]"
+    host = hosts(titanic_config(f"sqlite:///{tmp_path}/t.db", extra=f"  - id: cache\n    config: {{ routes: {routes} }}\n")).wait_ready()
+    made = host.request("POST", "/people", NEW)
+    path = made.headers["location"]
+    host.get(path)
+    assert status_of(host.get(path)) == "bulkhead; hit"
+    host.request("PATCH", path, '{"age": 5}', headers={"content-type": "application/merge-patch+json"})
+    assert host.get(path).json["age"] == 5

@@ -233,3 +233,28 @@ TEST(KeyRing, ForgetsWhatChanged) {
   EXPECT_NE(ring.find(key_digest("", "999")), nullptr);
   EXPECT_EQ(ring.find(key_digest("", "0")), nullptr) << "bounded";
 }
+
+// FIPS 186-5 §5.1, CVE-2017-15361.
+TEST(Jwk, WeakKeysAreNamed) {
+  const auto refused = [](const std::string& n, const std::string& e) {
+    std::vector<std::string> why;
+    EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "RSA"}, {"kid", "k"}, {"n", n}, {"e", e}}}}}, &why).empty());
+    return why.empty() ? std::string() : why.front();
+  };
+  const std::string n2048(342, 'x');
+  EXPECT_EQ(refused(std::string(171, 'x'), "AQAB"),
+            "the key 'k' is not used: RSA of 1023 bits; at least 2048 are wanted");
+  for (const char* small : {"Aw", "AQ", "EQ", "AQAA"})
+    EXPECT_EQ(refused(n2048, small), "the key 'k' is not used: its exponent is smaller than 65537, or even") << small;
+  // A power of 65537 has the remainders that such a modulus has.
+  EXPECT_NE(refused("AQCAH8U2ItemOdvAuh3CYd6meB6-F3qiRRF_kOTYh4wfVcOe0wxKYEIqcck0X_dMh27LcJUNm1cegMcsHuwVfrLmYD"
+                    "4E6AbrGDnRVwNR2ezupy-nrIS3sMXn64KRT6BZ0pZ2SLnY8c3cq0Zmhx4fF6nLVStlpsZmBwj9tuOK5ipNMK9HkcQj"
+                    "44dOFrvbyw4fVO1NUjBaT4RyJ0sNqSF3jiQWNms6QqIwD2xOFvDBWDAr3qu5K6uDynfvQqlIfwfk5QHlZ3OBqDFHg5"
+                    "6I7-TQvnnoE-OqWNK8wVBbJ0LYOJQnGzd-s_EIm0g3RquiJYE0Hm7FzQT3IsflNYAfwACAAAE",
+                    "AQAB")
+                .find("ROCA"),
+            std::string::npos);
+  std::vector<std::string> why;
+  EXPECT_EQ(read_jwks({{"keys", {{{"kty", "RSA"}, {"n", n2048}, {"e", "AQAB"}}}}}, &why).size(), 1u);
+  EXPECT_TRUE(why.empty());
+}

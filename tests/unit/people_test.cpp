@@ -293,6 +293,16 @@ TEST(Conditions, BodiesAreBounded) {
   EXPECT_NO_THROW(parse_body("\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\""));
 }
 
+TEST(Conditions, TagsMayHoldCommas) {
+  EXPECT_TRUE(bulkhead::etag_matches("\"a,b\", \"1\"", etag(1), false));
+  EXPECT_FALSE(bulkhead::etag_matches("\"a,\"1\",b\"", etag(1), false));
+  EXPECT_FALSE(bulkhead::etag_matches("", etag(1), false));
+  EXPECT_FALSE(bulkhead::etag_matches("\"1", etag(1), false));
+  EXPECT_TRUE(bulkhead::etag_matches("1, ,\"1\"", etag(1), false)) << "what is no tag is passed over";
+  EXPECT_TRUE(bulkhead::etag_matches("*", "", false)) << "what has no tag is there all the same";
+  EXPECT_FALSE(bulkhead::etag_matches("\"\", \"1\"", "", true));
+}
+
 namespace {
 
 // A bh.sql that takes no more work, as when the database went down.

@@ -39,6 +39,7 @@ class Mirror : public bulkhead::Plugin {
                                               {"subject", request.attribute("tls.client.subject")},
                                               {"headers", headers},
                                               {"params", params},
+                                              {"peer", request.peer()},
                                               {"body", request.body()}});
   }
   bulkhead::Response count(const bulkhead::Request&) { return bulkhead::text(200, std::to_string(count_.load())); }

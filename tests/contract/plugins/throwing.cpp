@@ -10,12 +10,17 @@ class Throwing : public bulkhead::Plugin {
     get("/throwing/exception", &Throwing::exception);
     get("/throwing/other", &Throwing::other);
     get("/throwing/problem", &Throwing::problem);
+    get("/throwing/nonsense", &Throwing::nonsense);
   }
   void start() override {
     if (where_ == "start") throw std::runtime_error("no start today");
   }
+  void stop() override {
+    if (where_ == "stop") throw std::runtime_error("no stop today");
+  }
 
  private:
+  bulkhead::Response nonsense(const bulkhead::Request&) { throw bulkhead::Problem(99, "No such status."); }
   bulkhead::Response exception(const bulkhead::Request&) { throw std::runtime_error("secret reason"); }
   bulkhead::Response other(const bulkhead::Request&) { throw 42; }
   bulkhead::Response problem(const bulkhead::Request&) {
@@ -27,4 +32,4 @@ class Throwing : public bulkhead::Plugin {
 BULKHEAD_PLUGIN(
     Throwing, "throwing", "1.0.0", "Throws.",
     .schema =
-        R"({"type":"object","additionalProperties":false,"properties":{"where":{"type":"string","enum":["create","start"],"description":"Where to throw."}}})")
+        R"({"type":"object","additionalProperties":false,"properties":{"where":{"type":"string","enum":["create","start","stop"],"description":"Where to throw."}}})")
