@@ -60,7 +60,7 @@ TEST(Jwk, KeysThatAreOfNoUse) {
   // 512 bits, an even exponent, a point that is on no curve.
   const std::string n(86, 'x');
   EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "RSA"}, {"n", n}, {"e", "AQAB"}}}}}).empty());
-  EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "RSA"}, {"n", std::string(342, 'x')}, {"e", "AQAA"}}}}}).empty());
+  EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "RSA"}, {"n", std::string(341, 'x') + 'w'}, {"e", "AQAA"}}}}}).empty());
   const std::string coordinate(43, 'A');
   EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "EC"}, {"crv", "P-256"}, {"x", coordinate}, {"y", coordinate}}}}}).empty());
   EXPECT_TRUE(read_jwks({{"keys", {1, "x", Json::object(), nullptr}}}).empty());
@@ -241,9 +241,9 @@ TEST(Jwk, WeakKeysAreNamed) {
     EXPECT_TRUE(read_jwks({{"keys", {{{"kty", "RSA"}, {"kid", "k"}, {"n", n}, {"e", e}}}}}, &why).empty());
     return why.empty() ? std::string() : why.front();
   };
-  const std::string n2048(342, 'x');
-  EXPECT_EQ(refused(std::string(171, 'x'), "AQAB"),
-            "the key 'k' is not used: RSA of 1023 bits; at least 2048 are wanted");
+  const std::string n2048 = std::string(341, 'x') + 'w';
+  EXPECT_EQ(refused(std::string(170, 'x') + 'w', "AQAB"),
+            "the key 'k' is not used: RSA of 1024 bits; at least 2048 are wanted");
   for (const char* small : {"Aw", "AQ", "EQ", "AQAA"})
     EXPECT_EQ(refused(n2048, small), "the key 'k' is not used: its exponent is smaller than 65537, or even") << small;
   // A power of 65537 has the remainders that such a modulus has.
