@@ -179,7 +179,7 @@ int Host::serve() {
   std::string listen_address, admin_address = "off";
   for (size_t i = 0; i < endpoints_.size(); ++i) {
     std::string address = server_->address(i);
-    if (!endpoints_[i].entry->where.is_unix()) address = (endpoints_[i].tls ? "https://" : "http://") + address;
+    if (!endpoints_[i].entry->where.is_unix()) address.insert(0, endpoints_[i].tls ? "https://" : "http://");
     if (i < config_.listen.size())
       listen_address += (i == 0 ? "" : " ") + address;
     else

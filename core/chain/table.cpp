@@ -1,6 +1,7 @@
 #include "core/chain/table.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "bulkhead/glob.hpp"
 

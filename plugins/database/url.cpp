@@ -137,6 +137,7 @@ std::string parse_postgresql(std::string_view rest, Url* url) {
       // A '?' inside a password ends up here: what looks like one is not repeated.
       if (option.find_first_of("@:") != std::string_view::npos) return "the database URL has an unknown option";
       std::vector<std::string> names;
+      names.reserve(kOptions.size());
       for (const Option& each : kOptions) names.emplace_back(each.name);
       const std::string near = known == kOptions.end() ? bulkhead::nearest(key, names) : std::string();
       return "the database URL has an unknown option '" + std::string(key) + "'" +

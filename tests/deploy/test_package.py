@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support.servers import PRESET, ROOT, free_port, wait_until
+from support.servers import BUILD, PRESET, ROOT, free_port, wait_until
 from support.skips import OTHER_BUILD
 
 pytestmark = pytest.mark.skipif(PRESET != "release", reason=OTHER_BUILD)

@@ -27,7 +27,7 @@ struct JsonRules {
   std::span<const std::string_view> members = {};
 };
 
-struct JsonDocument {
+struct JsonDocument {  // NOLINT(bugprone-exception-escape): moving Json is said not to throw, and allocates nothing
   static constexpr size_t kMostUnknown = 32;
 
   nlohmann::json value;
