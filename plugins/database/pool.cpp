@@ -102,8 +102,7 @@ void Pool::drop_waiting_reads(std::unique_lock<std::mutex>& lock) {
   std::vector<std::unique_ptr<Job>> dropped;
   for (Lane& lane : lanes_) {
     for (auto& job : lane.waiting)
-      if (!job->lookups && !job->changes() && !job->is_transaction && left(job->query.ex))
-        dropped.push_back(std::move(job));
+      if (job->reads_alone() && left(job->query.ex)) dropped.push_back(std::move(job));
     const size_t before = lane.waiting.size();
     std::erase(lane.waiting, nullptr);
     lane.waiting_size -= before - lane.waiting.size();
@@ -293,8 +292,7 @@ void Pool::work(Lane& lane, Worker& worker) {
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
       std::vector<std::unique_ptr<Job>> jobs = take(lane);
       if (!lane.waiting.empty() && !lane.standby) dispatch(lane);  // somebody watches what is left
-      const Job& job = *jobs.front();
-      if (jobs.size() == 1 && !job.lookups && !job.is_transaction && !job.changes()) worker.reads_for = job.query.ex;
+      if (jobs.size() == 1 && jobs.front()->reads_alone()) worker.reads_for = jobs.front()->query.ex;
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
       lock.unlock();
@@ -303,7 +301,6 @@ void Pool::work(Lane& lane, Worker& worker) {
       else
         run_writes(worker, jobs);
       lock.lock();
-      worker.reads_for = nullptr;
       if (std::exchange(worker.cancelled, false)) {  // it may still be on its way to the server
         lock.unlock();
         worker.session.cancelling().lock();

@@ -86,6 +86,8 @@ class Pool {
     void done(const Outcome& outcome);
     size_t size() const { return lookups ? lookups->size() : 1; }
     bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
+    // A query for one caller alone: nobody else needs what it reads.
+    bool reads_alone() const { return !lookups && !is_transaction && !writes(); }
     bool changes() const { return is_transaction ? (transaction.flags & BH_SQL_READ) == 0 : writes(); }
     size_t bytes() const;
   };
@@ -98,7 +100,8 @@ class Pool {
     std::thread thread;
     bool signalled = false, finished = false, stands_by = false;
     bool leaves = false;  // no longer counted in Lane::running
-    // On whose behalf it reads, where nobody else needs what it reads; null once it was asked to break off.
+    // On whose behalf it reads alone. Null before `done`, which may end the exchange, and once it was asked to break
+    // off.
     bh_exchange* reads_for = nullptr;
     bool cancelled = false;
   };
@@ -152,6 +155,7 @@ class Pool {
   void leave(Lane& lane, Worker& worker);
   void lost(Worker& worker, const std::string& why);
   void run(Worker& worker, std::unique_ptr<Job> job);
+  void untrack(Worker& worker, const Job& job);
   // To whichever session of the primary is free first; false where none is to be expected.
   bool hand_on(std::unique_ptr<Job>& job);
   void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);

@@ -272,15 +272,24 @@ bool Pool::hand_on(std::unique_ptr<Job>& job) {
   return true;
 }
 
+// Nobody looks at the exchange of a read any more: it may end with the job's `done`.
+void Pool::untrack(Worker& worker, const Job& job) {
+  if (!job.reads_alone()) return;
+  const std::lock_guard lock(mutex_);
+  worker.reads_for = nullptr;
+}
+
 void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   const uint64_t begin = host_.now_ns();
   if (job->lookups) {
     job->lookups->expire(begin, [this](bh_exchange* ex) { return left(ex); });
     if (job->lookups->size() == 0) return;
-  } else if (!job->changes() && !job->is_transaction && left(job->query.ex)) {
-    return finish(*job, caller_left());
   }
-  if (begin > job->deadline_ns) return finish(*job, unavailable("waited too long for a session"));
+  const bool gone = job->reads_alone() && left(job->query.ex), late = begin > job->deadline_ns;
+  if (gone || late) {
+    untrack(worker, *job);
+    return finish(*job, gone ? caller_left() : unavailable("waited too long for a session"));
+  }
   bool began = false;
   auto once = [&] {
     return job->lookups          ? job->lookups->run(worker.session, worker.lane.replica == kNone)
@@ -288,6 +297,7 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
                                  : worker.session.execute(job->query);
   };
   Outcome outcome = once();
+  untrack(worker, *job);
   if (outcome.status != BH_OK && worker.lane.replica != kNone && outcome.status != BH_E_TIMEOUT &&
       (job->lookups ? job->lookups->untouched() : outcome.rows == 0)) {
     // Whatever ails the replica (it is gone, cancels what conflicts with its recovery, lacks a table): the primary

@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
 import time
 
@@ -14,7 +13,7 @@ import pytest
 
 from conftest import titanic_config
 from support.http import check, contract_config
-from support.servers import BUILD, BULKHEAD, ROOT, Raw, free_port, wait_until
+from support.servers import BUILD, BULKHEAD, PRESET, ROOT, Raw, free_port, wait_until
 from test_people import BRAUND
 
 ONE = f"/people/{BRAUND['uuid']}"
@@ -78,11 +77,15 @@ def test_readiness_after_sigterm_on_a_kept_connection(hosts):
 
 
 def test_the_exit_does_not_wait_for_a_database_that_is_down(hosts):
-    host = hosts(titanic_config(f"postgresql://u@127.0.0.1:{free_port()}/x"))
-    wait_until(lambda: "down: " in host.why("database"), what="word that it is down")
-    begin = time.monotonic()
-    host.stop()
-    assert time.monotonic() - begin < 15
+    """What waits for it waits a second at most: the best of three ends is well below."""
+    took = []
+    for _ in range(3):
+        host = hosts(titanic_config(f"postgresql://u@127.0.0.1:{free_port()}/x"))
+        wait_until(lambda: "down: " in host.why("database"), what="word that it is down")
+        begin = time.monotonic()
+        host.stop()
+        took.append(time.monotonic() - begin)
+    assert min(took) < (0.9 if PRESET == "release" else 5), took
 
 
 # ------------------------------------------------------------------------ logs

@@ -287,6 +287,8 @@ class Plugin {
         kept.fail(f.code, f.message);
       } catch (const std::exception& e) {
         kept.fail(BH_E_INTERNAL, e.what());
+      } catch (...) {
+        kept.fail(BH_E_INTERNAL, "threw something that is no std::exception");
       }
     };
     if (host_.raw()->post(host_.raw(), run, posted.get()) != BH_OK)

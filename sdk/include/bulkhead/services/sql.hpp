@@ -157,11 +157,11 @@ class Sql {
     for (size_t n = in_flight_->load(); n != 0; n = in_flight_->load()) in_flight_->wait(n);
   }
 
-  // Waits a moment for what is under way. For quiesce().
+  // Waits a moment for what is under way; not for migrations, which wait for a database that is down. For quiesce().
   void settle() const {
     static constexpr std::chrono::milliseconds kStep{5};
     static constexpr int kSteps = 200;
-    for (int i = 0; i < kSteps && in_flight_->load() != 0; ++i) std::this_thread::sleep_for(kStep);
+    for (int i = 0; i < kSteps && in_flight_->load() > migrating_->load(); ++i) std::this_thread::sleep_for(kStep);
   }
   int32_t dialect() const { return service_->dialect; }
   uint64_t replica_lag_ms() const { return service_->replica_lag_ms; }
@@ -275,10 +275,10 @@ class Sql {
   template <typename Done>
   void migrate(std::string_view owner, std::span<const bh_sql_migration> list, Done done) const {
     struct Pending {
-      Flight flight;
+      Flight flight, migration;
       Done done;
     };
-    auto pending = std::make_unique<Pending>(Pending{Flight(in_flight_), std::move(done)});
+    auto pending = std::make_unique<Pending>(Pending{Flight(in_flight_), Flight(migrating_), std::move(done)});
     bh_sql_migrations m{};
     m.size = sizeof m;
     m.owner = to_str(owner);
@@ -338,7 +338,7 @@ class Sql {
 
   std::vector<std::unique_ptr<Heard>> heard_;
   Service<bh_sql> service_;
-  std::shared_ptr<Counter> in_flight_ = std::make_shared<Counter>(0);
+  std::shared_ptr<Counter> in_flight_ = std::make_shared<Counter>(0), migrating_ = std::make_shared<Counter>(0);
 };
 
 }  // namespace bulkhead
