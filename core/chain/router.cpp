@@ -33,7 +33,7 @@ bool name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-// Who registered a plan, for messages.
+// The plugin that registered a plan, for messages.
 std::string owner_of(const Plan* plan) {
   return plan != nullptr && plan->step.owner != nullptr ? plan->step.owner->id + " has it" : "it is there already";
 }

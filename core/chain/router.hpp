@@ -42,7 +42,8 @@ class Router {
 
   // "" or what is wrong with a pattern.
   static std::string check_pattern(std::string_view pattern);
-  // "" or what is wrong with a method: it is a token of upper case, as all registered ones are (RFC 9110 §9.1).
+  // "" or what is wrong with a method: it is a token of upper case, as all registered ones are (RFC
+  // 9110 §9.1).
   static std::string check_method(std::string_view method);
 
  private:

@@ -79,7 +79,7 @@ std::vector<std::string> find_idle_hooks(const Table& table) {
   return idle;
 }
 
-// Where a caller who asked for nothing that is served may look.
+// The detail of a 404: where the caller finds what is served.
 std::string describe_not_found(const Table& table) {
   static constexpr size_t kMost = 12;
   std::string detail = "Nothing is served at this path.";

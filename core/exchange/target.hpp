@@ -10,8 +10,8 @@ namespace bulkhead::exchange {
 // implemented for no resource.
 bool known_method(std::string_view method);
 
-// Bytes a request target may hold: printable ASCII without the blank, '"', '<' and '>'. Browsers send others that
-// RFC 3986 forbids ('|', '^', '`', '{', '}', '\', '[', ']'), so those are taken.
+// Bytes a request target may hold: printable ASCII without the blank, '"', '<' and '>'. Browsers
+// send others that RFC 3986 forbids ('|', '^', '`', '{', '}', '\', '[', ']'), so those are taken.
 bool valid_target_bytes(std::string_view target);
 
 // Writes at most text.size() bytes; returns how many. `text` must have passed valid_percent().

@@ -83,7 +83,8 @@ std::string_view take_last(std::string_view* list) {
   return trim_ows(std::exchange(*list, {}));
 }
 
-// Calls `each(element)` for the elements of all fields of the name, the last one first, until it says false.
+// Calls `each(element)` for the elements of all fields of the name, the last one first, until it
+// says false.
 template <typename Each>
 void for_each_from_last(std::span<const bh_pair> headers, std::string_view name, Each each) {
   for (size_t i = headers.size(); i > 0; --i) {
@@ -193,8 +194,8 @@ TrustedProxies::Client TrustedProxies::by_x_forwarded(std::string_view socket, s
     ++hops;
     return trusted(before);
   });
-  // The scheme of the hop that named the caller. Most proxies set the field and do not append to it: a list that is
-  // shorter ends there.
+  // The scheme of the hop that named the caller. Most proxies set the field and do not append to
+  // it: a list that is shorter ends there.
   size_t seen = 0;
   for_each_from_last(headers, "x-forwarded-proto", [&](std::string_view element) {
     client.scheme = known_scheme(element);

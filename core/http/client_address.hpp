@@ -1,8 +1,8 @@
-// Who calls, and by which scheme, where proxies stand between: RFC 7239 Forwarded, or X-Forwarded-For and
-// X-Forwarded-Proto.
+// Who calls, and by which scheme, where proxies stand between: RFC 7239 Forwarded, or
+// X-Forwarded-For and X-Forwarded-Proto.
 //
-// Every proxy appends the address that called it. So the list is read from its end, as long as the writer is trusted;
-// anybody may have written what stands before that.
+// Every proxy appends the address that called it. So the list is read from its end, as long as the
+// writer is trusted; anybody may have written what stands before that.
 #pragma once
 
 #include <netinet/in.h>
@@ -19,8 +19,8 @@ namespace bulkhead::http {
 // The address of a caller by a unix socket.
 inline constexpr std::string_view kUnixPeer = "unix:";
 
-// IPv6 addresses that stand for an IPv4 address behind a translator (RFC 6052). 64:ff9b::/96 is always one of the
-// prefixes.
+// IPv6 addresses that stand for an IPv4 address behind a translator (RFC 6052). 64:ff9b::/96 is
+// always one of the prefixes.
 class Nat64 {
  public:
   // A prefix of 32, 40, 48, 56, 64 or 96 bits: "2001:db8:64::/96". False for anything else.
@@ -38,8 +38,8 @@ class Nat64 {
 
 class TrustedProxies {
  public:
-  // An address or a network: "10.0.0.7", "10.0.0.0/8", "fd00::/8", or "unix:" for all who call by a unix socket. False
-  // where it is none of them.
+  // An address or a network: "10.0.0.7", "10.0.0.0/8", "fd00::/8", or "unix:" for all who call by a
+  // unix socket. False where it is none of them.
   bool add(std::string_view text);
   // The field that the proxies write: of two, one would be the caller's own words.
   void use_forwarded(bool forwarded) { forwarded_ = forwarded; }
@@ -49,8 +49,8 @@ class TrustedProxies {
     std::string address;      // in its usual form, at most 45 characters
     std::string_view scheme;  // "http" or "https"; "" where no proxy names one
   };
-  // The caller's address and the scheme it used, by the same hop. `socket` and no scheme where that is no trusted
-  // proxy, or names nobody.
+  // The caller's address and the scheme it used, by the same hop. `socket` and no scheme where that
+  // is no trusted proxy, or names nobody.
   Client client(std::string_view socket, std::span<const bh_pair> headers) const;
 
  private:

@@ -83,14 +83,16 @@ class Connection final : public exchange::Channel {
   bool may_begin(const Exchange& ex) const;
   void begin(Exchange& ex);
   bool read_body();
-  // False, and the request refused, where the body's content coding cannot be undone within the limit.
+  // False, and the request refused, where the body's content coding cannot be undone within the
+  // limit.
   bool decode_body(Exchange& ex, std::string_view* body);
   void refuse_body(int status, std::string_view detail, std::string_view field = {}, std::string_view value = {});
   void flush_continue();
   void flush();
   void finish_front();
-  // Whether the answers that were written have reached a caller who has half closed: it may have closed altogether,
-  // which only an answer brings to light. True where it is no question, or was one for long enough.
+  // Whether the answers that were written have reached a caller who has half closed: it may have
+  // closed altogether, which only an answer brings to light. True where it is no question, or was
+  // one for long enough.
   bool delivered();
   void linger();
   void close();

@@ -17,7 +17,8 @@ constexpr size_t kPiece = 64 * 1024;
 constexpr int kGzipWindow = 15 + 16;
 constexpr int kZstdWindowLog = 23;  // RFC 9659
 
-// Room for the next piece, one byte past the limit at most, so that a body of just the limit ends within it.
+// Room for the next piece, one byte past the limit at most, so that a body of just the limit ends
+// within it.
 size_t grow(std::string* out, size_t used, size_t limit) {
   const size_t room = std::min(kPiece, limit + 1 - used);
   out->resize(used + room);

@@ -79,7 +79,8 @@ Listening listen_unix(const ListenAddress& address) {
   if (stale && answers(name)) return {-1, text, "cannot listen on " + text + ": another program listens there"};
   if (stale) ::unlink(address.path.c_str());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  // The mode before the bind, so that the file is never open to more than that; and after it, for what the umask took.
+  // The mode before the bind, so that the file is never open to more than that; and after it, for
+  // what the umask took.
   if (fd < 0 || ::fchmod(fd, address.mode) != 0 ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 ||
       ::chmod(address.path.c_str(), address.mode) != 0 || ::listen(fd, kBacklog) != 0) {

@@ -1,4 +1,5 @@
-// Where a listener listens: "127.0.0.1:5000", "[::1]:5000", "localhost:5000", ":5000" or "unix:/run/x.sock".
+// Where a listener listens: "127.0.0.1:5000", "[::1]:5000", "localhost:5000", ":5000" or
+// "unix:/run/x.sock".
 #pragma once
 
 #include <sys/socket.h>
@@ -24,12 +25,12 @@ struct ListenAddress {
 // Why the text is no such address, and what to write; "" on success. Names are not looked up.
 std::string parse_listen_address(std::string_view text, ListenAddress* address);
 
-// Why nothing can listen there, as far as it shows without listening: a name that does not resolve, a file in the way
-// of a socket, a folder that is missing. "" where nothing is in the way.
+// Why nothing can listen there, as far as it shows without listening: a name that does not resolve,
+// a file in the way of a socket, a folder that is missing. "" where nothing is in the way.
 std::string find_obstacle(const ListenAddress& address);
 
-// Listens. The descriptor and the text with the port the system chose; or why not, and a descriptor of -1. A stale
-// socket is replaced, any other file is left alone.
+// Listens. The descriptor and the text with the port the system chose; or why not, and a descriptor
+// of -1. A stale socket is replaced, any other file is left alone.
 struct Listening {
   int fd = -1;
   std::string text, error;

@@ -207,7 +207,8 @@ RequestParser::Result RequestParser::set_path(Exchange& ex) {
 
 RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   size_t hosts = 0, lengths = 0, codings = 0;
-  // Fields of one value: of two, this host and what stands before or behind it might each believe another.
+  // Fields of one value: of two, this host and what stands before or behind it might each believe
+  // another.
   bool origin = false, api_key = false, content_type = false, authorization = false;
   const auto second = [](bool* seen) { return std::exchange(*seen, true); };
   bool close = false, keep_alive = false;

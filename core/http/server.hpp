@@ -45,7 +45,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Under TLS where a context is given. `spare` connections are taken past the limit. Empty on success, else why not.
+  // Under TLS where a context is given. `spare` connections are taken past the limit. Empty on
+  // success, else why not.
   std::string listen(const ListenAddress& address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
                      size_t spare);
   // The address listener `index` is bound to, with the port the system chose.

@@ -48,7 +48,8 @@ class Stream {
     fd_ = -1;
   }
 
-  // What the peer's side has acknowledged of what was written: all of it, not yet all, or the connection is gone.
+  // What the peer's side has acknowledged of what was written: all of it, not yet all, or the
+  // connection is gone.
   enum class Delivery : uint8_t { kDone, kPending, kFailed };
   Delivery delivery() const {
     tcp_info info{};

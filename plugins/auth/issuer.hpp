@@ -33,8 +33,8 @@ using Keys = std::vector<Jwk>;
 
 class Issuer {
  public:
-  // After each fetch, on the fetching thread, before those who wait are called: the issuer; why its keys could not be
-  // had, or ""; which of them are not used and why, where that is news.
+  // After each fetch, on the fetching thread, before those who wait are called: the issuer; why its
+  // keys could not be had, or ""; which of them are not used and why, where that is news.
   using Report = std::function<void(const Issuer&, const std::string&, const std::vector<std::string>&)>;
 
   explicit Issuer(IssuerSettings settings) : settings_(std::move(settings)) {}

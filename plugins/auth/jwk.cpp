@@ -58,8 +58,8 @@ Pkey from_parameters(const char* type, OSSL_PARAM_BLD* builder) {
   return Pkey(key);
 }
 
-// Primes the library of CVE-2017-15361 (ROCA) made are powers of 65537 modulo every small prime, and so is their
-// product: for another modulus that is as good as impossible.
+// Primes the library of CVE-2017-15361 (ROCA) made are powers of 65537 modulo every small prime,
+// and so is their product: for another modulus that is as good as impossible.
 bool made_by_roca(const BIGNUM* modulus) {
   static constexpr std::array<BN_ULONG, 38> kPrimes = {3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
                                                        47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,

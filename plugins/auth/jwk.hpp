@@ -27,8 +27,9 @@ struct Jwk {
   Pkey key;
 };
 
-// The keys of a set that may verify signatures here; others (encryption, symmetric, other curves) are left out. So are
-// weak ones, and `refused`, if not null, says which and why. Throws std::runtime_error where it is no set.
+// The keys of a set that may verify signatures here; others (encryption, symmetric, other curves)
+// are left out. So are weak ones, and `refused`, if not null, says which and why. Throws
+// std::runtime_error where it is no set.
 std::vector<Jwk> read_jwks(const nlohmann::json& set, std::vector<std::string>* refused = nullptr);
 
 // Whether `signature`, as JWS has it, is the key's over `text`.

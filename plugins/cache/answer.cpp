@@ -46,7 +46,8 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 
-// A count of seconds (§1.2.2), quoted or not; 0 for what is none, so that it counts as stale (§4.2.1).
+// A count of seconds (§1.2.2), quoted or not; 0 for what is none, so that it counts as stale
+// (§4.2.1).
 uint64_t seconds(std::string_view text) {
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
   uint32_t value = 0;

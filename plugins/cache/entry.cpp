@@ -68,8 +68,8 @@ Entry::Entry(const Draft& draft)
   body_ = put(draft.body);
 }
 
-// A mark, then strings, each behind its length: key, when it was made, ETag, body, slots, names and values of the
-// fields, an empty one.
+// A mark, then strings, each behind its length: key, when it was made, ETag, body, slots, names and
+// values of the fields, an empty one.
 std::string Draft::encode(uint64_t made_wall_s) const {
   std::string out(kMark);
   const auto put = [&](std::string_view text) {

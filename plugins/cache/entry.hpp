@@ -27,8 +27,9 @@ struct Draft {
   // Only the ETag is known, from a 304: it answers who has the same one.
   bool validator_only = false;
 
-  // For the second level, of a whole answer: without times, which are this host's, but with the moment it was answered
-  // by the wall clock. decode() gives nothing for what is no answer, or that of another key.
+  // For the second level, of a whole answer: without times, which are this host's, but with the
+  // moment it was answered by the wall clock. decode() gives nothing for what is no answer, or that
+  // of another key.
   std::string encode(uint64_t made_wall_s) const;
   static std::optional<Draft> decode(std::string_view bytes, std::string_view key, uint64_t* made_wall_s);
 };
@@ -45,8 +46,8 @@ class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_coun
   std::string_view etag() const { return etag_; }
   std::string_view body() const { return body_; }
   std::span<const uint32_t> slots() const { return slots_; }
-  // Fields of the answer, and of a 304 for it. The last two are Age, whose value each answer has of its own, and
-  // Cache-Status.
+  // Fields of the answer, and of a 304 for it. The last two are Age, whose value each answer has of
+  // its own, and Cache-Status.
   std::span<const bh_pair> fields() const { return fields_; }
   std::span<const bh_pair> fields_304() const { return fields_304_; }
   uint64_t began_ns() const { return began_ns_; }

@@ -285,8 +285,8 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
                      : "bulkhead; fwd=miss; collapsed=?0");
 }
 
-// RFC 9111 §4.4: an unsafe request that was not refused makes untrue what is kept of its own URI, and of those of this
-// origin that its answer names.
+// RFC 9111 §4.4: an unsafe request that was not refused makes untrue what is kept of its own URI,
+// and of those of this origin that its answer names.
 void Fetch::written(const bulkhead::Request& request) {
   if (request.method() == "OPTIONS" || request.method() == "TRACE") return;
   bh_outcome outcome{};

@@ -35,7 +35,7 @@ void check_origin(const std::string& pattern) {
         "/origins: '" + pattern + "' is not an origin: write https://app.example, without a path or a / at its end");
 }
 
-// What comes back in a header is what it should be, whatever was sent: an origin (RFC 6454 §6.2, or "null") …
+// Whether this is a serialized origin (RFC 6454 §6.2, or "null"): only that is echoed in a header.
 bool serialized(std::string_view origin) {
   return std::all_of(origin.begin(), origin.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
@@ -43,7 +43,7 @@ bool serialized(std::string_view origin) {
   });
 }
 
-// … and a list of field names (RFC 9110 §5.6.2); items that are no token are left out.
+// The field names of a list (RFC 9110 §5.6.2). Items that are no token are left out.
 std::string tokens(std::string_view list) {
   std::string out;
   while (!list.empty()) {

@@ -122,8 +122,8 @@ void Pool::cancel_reads() {
       if (!left(worker.reads_for)) continue;
       worker.reads_for = nullptr;
       worker.cancelled = true;
-      // Held until the server has been asked, so that it is not the worker's next statement that is broken off; and the
-      // worker waits for it, so that it is there as long.
+      // Held until the server has been asked, so that it is not the worker's next statement that is
+      // broken off; and the worker waits for it, so that it is there as long.
       const std::lock_guard cancelling(worker.session.cancelling());
       lock.unlock();
       worker.session.cancel();

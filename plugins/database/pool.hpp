@@ -100,8 +100,8 @@ class Pool {
     std::thread thread;
     bool signalled = false, finished = false, stands_by = false;
     bool leaves = false;  // no longer counted in Lane::running
-    // On whose behalf it reads alone. Null before `done`, which may end the exchange, and once it was asked to break
-    // off.
+    // On whose behalf it reads alone. Null before `done`, which may end the exchange, and once it
+    // was asked to break off.
     bh_exchange* reads_for = nullptr;
     bool cancelled = false;
   };

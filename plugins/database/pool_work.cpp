@@ -272,7 +272,7 @@ bool Pool::hand_on(std::unique_ptr<Job>& job) {
   return true;
 }
 
-// Nobody looks at the exchange of a read any more: it may end with the job's `done`.
+// Clears the exchange of a read before `done`, which may end it.
 void Pool::untrack(Worker& worker, const Job& job) {
   if (!job.reads_alone()) return;
   const std::lock_guard lock(mutex_);

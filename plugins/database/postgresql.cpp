@@ -128,8 +128,9 @@ void PgStatements::behind_pooler(uint32_t timeout_ms) {
   pooled_timeout_ms_ = timeout_ms;
 }
 
-// By growth: when as many rows have been written since as before, so that a table that grows costs few plans, and each
-// is made for at least half of what is there. By age: for what other hosts and programs write.
+// By growth: when as many rows have been written since as before, so that a table that grows costs
+// few plans, and each is made for at least half of what is there. By age: for what other hosts and
+// programs write.
 bool PgStatements::stale(const Entry& entry) const {
   if (pooled()) return false;
   const uint64_t rows = written_->load(std::memory_order_relaxed);

@@ -1,8 +1,9 @@
 // Statements on PostgreSQL, straight through libpq: prepared once a connection, parameters and results in the text
 // format, rows read where the driver has them.
 //
-// A plan is made for the tables as they are when it is made, and the server keeps it until they are analyzed. So a
-// statement is prepared again when much has been written since, or some time has passed.
+// A plan is made for the tables as they are when it is made, and the server keeps it until they are
+// analyzed. So a statement is prepared again when much has been written since, or some time has
+// passed.
 //
 // Behind a pooler in transaction mode no statement is prepared, for it would be on another server connection the next
 // time; and each one outside a transaction brings its timeout along, in one transaction and one round trip.
@@ -84,8 +85,8 @@ class PgStatements {
 
   uint32_t pooled_timeout_ms_;
   const std::shared_ptr<RowsWritten> written_;
-  // Names are no other session's: where a pooler hands a statement to another server connection it must not meet a
-  // namesake there.
+  // Names are no other session's: where a pooler hands a statement to another server connection it
+  // must not meet a namesake there.
   const std::string prefix_;
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> cached_;
   std::list<std::string> recent_;

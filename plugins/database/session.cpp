@@ -269,9 +269,10 @@ class Session::Impl {
     return result;
   }
 
-  // Whether the statement failed because of how it was prepared, and may be tried again: another host changed the table
-  // (0A000, a plan's columns are others now), or a pooler stands in between (26000 and 42P05, a name that is not there
-  // or is there already). In a transaction only as its first statement, for then nothing else is undone.
+  // Whether the statement failed because of how it was prepared, and may be tried again: another
+  // host changed the table (0A000, a plan's columns are others now), or a pooler stands in between
+  // (26000 and 42P05, a name that is not there or is there already). In a transaction only as its
+  // first statement, for then nothing else is undone.
   bool prepare_anew(std::string_view sqlstate) {
     const bool pooler = sqlstate == "26000" || sqlstate == "42P05";
     if (postgresql() == nullptr || (sqlstate != "0A000" && !pooler) || statements_.pooled()) return false;
@@ -384,8 +385,8 @@ class Session::Impl {
     throw soci::soci_error(set.message);
   }
 
-  // Whether who took the connection is not the server that runs its statements: a pooler makes up the process id that a
-  // connection is given.
+  // Whether a pooler took the connection: it makes up the process id that it announces, while
+  // the server tells its own.
   bool meets_pooler() const {
     PGconn* connection = postgresql()->conn_;
     const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection, "select pg_backend_pid()"), PQclear);

@@ -63,8 +63,9 @@ class Session {
   bool connected() const;
   // False where the server has closed the connection meanwhile. Asks the kernel, not the server.
   bool alive();
-  // [any] Asks the server to break off the statement that runs, which then fails; the connection stays. To be called
-  // with the lock of cancelling() held, which the session's thread takes before it begins another statement.
+  // [any] Asks the server to break off the statement that runs, which then fails; the connection
+  // stays. To be called with the lock of cancelling() held, which the session's thread takes before
+  // it begins another statement.
   void cancel();
   std::mutex& cancelling() { return cancelling_; }
   // [any] What waits for the server gives up at once; the connection is lost.

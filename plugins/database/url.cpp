@@ -13,8 +13,8 @@ namespace database {
 
 namespace {
 
-// libpq's keywords that may stand in a URL's query, and what they take: one of some words, a number of at least 1, or
-// any text.
+// libpq's keywords that may stand in a URL's query, and what they take: one of some words, a number
+// of at least 1, or any text.
 struct Option {
   std::string_view name;
   std::string_view words = {};  // separated by blanks

@@ -41,8 +41,8 @@ class Health : public bulkhead::Plugin {
     return bulkhead::Response(200).type("application/json").lend(live_);
   }
 
-  // Strangers see states. Reasons hold addresses, roles and a driver's words: they are in the log, at /_host/plugins,
-  // and here for callers with the scope host:admin.
+  // Strangers see states. Reasons hold addresses, roles and a driver's words: they are in the log,
+  // at /_host/plugins, and here for callers with the scope host:admin.
   bulkhead::Response ready(const bulkhead::Request& request) {
     struct Found {
       nlohmann::ordered_json plugins = nlohmann::ordered_json::object();

@@ -14,8 +14,8 @@ namespace people {
 // A record's strong entity tag: it changes with every change of the record.
 std::string etag(int64_t version);
 
-// If-Match and If-None-Match of a request, judged against the tag of what is there now; "" for what has no tag. In the
-// order of RFC 9110 §13.2.2.
+// If-Match and If-None-Match of a request, judged against the tag of what is there now; "" for what
+// has no tag. In the order of RFC 9110 §13.2.2.
 class Conditions {
  public:
   explicit Conditions(const bulkhead::Request& request)
@@ -36,8 +36,8 @@ void require_json_accepted(const bulkhead::Request& request);
 // The media type of the body in lower case, without parameters.
 std::string content_type(const bulkhead::Request& request);
 
-// Parses a body. Throws a Problem where it is not JSON in UTF-8, nested too deeply, has a member twice or more values
-// than the rules allow.
+// Parses a body. Throws a Problem where it is not JSON in UTF-8, nested too deeply, has a member
+// twice or more values than the rules allow.
 bulkhead::JsonDocument parse_body(std::string_view body, const bulkhead::JsonRules& rules = {});
 
 }  // namespace people

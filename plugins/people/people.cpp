@@ -74,7 +74,8 @@ Person checked(const Json& record, const bulkhead::JsonDocument& sent, std::stri
 }
 Person checked(const bulkhead::JsonDocument& sent, std::string_view uuid) { return checked(sent.value, sent, uuid); }
 
-// A body that is parsed on the executor, so that it does not hold up an I/O thread: a MiB takes 20 ms.
+// A body that is parsed on the executor, so that it does not hold up an I/O thread: a MiB takes 20
+// ms.
 constexpr size_t kHeavyBody = 64 * 1024;
 
 // Enough to test and replace every field several times.
@@ -98,7 +99,7 @@ std::string_view target_of(const Json& operation, size_t index, const char* memb
   throw refused_patch(index, member, "must point to one field of the record, as in /age, or be empty for all of it");
 }
 
-// What the operations need is there and names fields (RFC 6902 §4). Other members are ignored.
+// Checks that each operation has its members and names fields (RFC 6902 §4). Ignores other members.
 void check_operations(const Json& patch) {
   if (!patch.is_array()) throw Problem(400, "A JSON patch is an array of operations (RFC 6902).");
   if (patch.size() > kMostOperations)
@@ -287,7 +288,7 @@ class People : public bulkhead::Plugin {
                  });
   }
 
-  // Reads the body where that takes no time, else on the executor.
+  // Runs `work` at once for a small body, on the executor for a large one.
   template <typename Work>
   void with_body(const Request& request, Exchange ex, Work work) {
     if (request.body().size() > kHeavyBody) return on_executor(request, std::move(ex), std::move(work));
@@ -387,7 +388,8 @@ class People : public bulkhead::Plugin {
       throw problem;
     }
     with_body(request, std::move(ex), [this, uuid, operations](const Request& sent, Exchange to) {
-      // A patch holds operations, and those hold values or, for the whole record, an object of values.
+      // A patch holds operations, and those hold values or, for the whole record, an object of
+      // values.
       const bulkhead::JsonDocument patch =
           operations ? parse_body(sent.body(), {.values = kMostPatchValues, .kept = 3}) : parse_record(sent.body());
       if (operations) check_operations(patch.value);

@@ -103,8 +103,8 @@ void Store::migrate(Done done) const {
 
 namespace {
 
-// So that the next plans are made for what is there. Only PostgreSQL keeps plans; its autovacuum comes within minutes.
-// Where the table is somebody else's, the server warns and leaves it.
+// So that the next plans are made for what is there. Only PostgreSQL keeps plans; its autovacuum
+// comes within minutes. Where the table is somebody else's, the server warns and leaves it.
 bool analyze(SqlTransaction& transaction, int32_t dialect) {
   return dialect != BH_SQL_POSTGRESQL || transaction.execute({.sql = "analyze people"}).ok();
 }

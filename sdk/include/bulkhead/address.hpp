@@ -9,9 +9,9 @@
 
 namespace bulkhead {
 
-// What is counted as one caller: an IPv4 address as it is, also where it is written in IPv6 (mapped, RFC 4291 §2.5.5.2;
-// 64:ff9b::/96, RFC 6052; 6to4, RFC 3056); of another IPv6 address its first 64 bits, since a subscriber has all of the
-// rest (RFC 6177), as "2001:db8:1:2::/64".
+// What is counted as one caller: an IPv4 address as it is, also where it is written in IPv6
+// (mapped, RFC 4291 §2.5.5.2; 64:ff9b::/96, RFC 6052; 6to4, RFC 3056); of another IPv6 address its
+// first 64 bits, since a subscriber has all of the rest (RFC 6177), as "2001:db8:1:2::/64".
 inline std::string caller_of(std::string_view address) {
   in6_addr parsed{};
   std::string text(address);

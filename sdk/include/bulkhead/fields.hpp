@@ -58,9 +58,9 @@ inline std::string coded_etag(std::string_view tag, std::string_view coding) {
 }
 inline constexpr std::array<std::string_view, 3> kContentCodings = {"zstd", "br", "gzip"};
 
-// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one, or the same content in a coding; only
-// `*` names "", a representation without a tag. Weak tags match only where `weak` is set: If-None-Match compares
-// weakly, If-Match strongly (§13.1).
+// Whether a value like `"1", W/"2"` or `*` names the tag, which is a strong one, or the same
+// content in a coding; only `*` names "", a representation without a tag. Weak tags match only
+// where `weak` is set: If-None-Match compares weakly, If-Match strongly (§13.1).
 inline bool etag_matches(std::string_view list, std::string_view tag, bool weak) {
   if (trim_ows(list) == "*") return true;
   const auto same = [tag](std::string_view item) {

@@ -201,8 +201,8 @@ class Request {
     const bh_str* value = find(rq_->headers, rq_->header_count, name);
     return value == nullptr ? std::string_view() : to_view(*value);
   }
-  // All fields of the name as one list (RFC 9110 §5.3); nothing where there is none, which is not an empty one: an
-  // empty If-Match names no version, and so forbids the write.
+  // All fields of the name as one list (RFC 9110 §5.3); nothing where there is none, which is not
+  // an empty one: an empty If-Match names no version, and so forbids the write.
   std::optional<std::string> header_list(std::string_view name) const {
     std::optional<std::string> list;
     for (size_t i = 0; i < rq_->header_count; ++i) {

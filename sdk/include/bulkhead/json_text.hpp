@@ -1,7 +1,8 @@
-// bulkhead/json_text.hpp - JSON from outside (RFC 8259): checked and bounded before anything is built.
+// bulkhead/json_text.hpp - JSON from outside (RFC 8259): checked and bounded before anything is
+// built.
 //
-// Beside the grammar it refuses what parsers of other programs read differently: a NUL byte, which nlohmann::json takes
-// for the end of the text, and a member given twice (RFC 7493 §2.3).
+// Beside the grammar it refuses what parsers of other programs read differently: a NUL byte, which
+// nlohmann::json takes for the end of the text, and a member given twice (RFC 7493 §2.3).
 #ifndef BULKHEAD_JSON_TEXT_HPP
 #define BULKHEAD_JSON_TEXT_HPP
 
@@ -21,9 +22,11 @@ namespace bulkhead {
 struct JsonRules {
   size_t depth = 32;       // levels of nesting that are taken
   size_t values = 10'000;  // values that are built, each an allocation or two; past it the text is refused
-  // Containers below this level are built without what they hold: who wants a flat record needs one level.
+  // Containers below this level are built without what they hold: who wants a flat record needs one
+  // level.
   size_t kept = std::numeric_limits<size_t>::max();
-  // Where given: other members of the outermost object are not built, but listed in JsonDocument::unknown.
+  // Where given: other members of the outermost object are not built, but listed in
+  // JsonDocument::unknown.
   std::span<const std::string_view> members = {};
 };
 
@@ -103,8 +106,8 @@ class JsonBuilder final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(size_t /*position*/, const std::string& /*token*/, const Json::exception& wrong) override {
-    // "[json.exception.parse_error.101] parse error at line 1, column 5: ...": the tail says what and where. What it
-    // quotes may be as long as the text, or no UTF-8.
+    // "[json.exception.parse_error.101] parse error at line 1, column 5: ...": the tail says what
+    // and where. What it quotes may be as long as the text, or no UTF-8.
     std::string_view text = wrong.what();
     text = text.substr(std::min(text.find("] ") + 2, text.size()));
     const std::string dumped =

@@ -29,8 +29,8 @@ inline bool percent_decode(std::string_view text, std::string* out) {
   return true;
 }
 
-// What a request's target holds, fit for a header: bytes that neither RFC 3986 §3.4 allows in a query nor a '%' may
-// stand for themselves are encoded. What is encoded already stays as it is.
+// What a request's target holds, fit for a header: bytes that neither RFC 3986 §3.4 allows in a
+// query nor a '%' may stand for themselves are encoded. What is encoded already stays as it is.
 inline std::string percent_encode_target(std::string_view text) {
   static constexpr std::string_view kPlain = "-._~!$&'()*+,;=:@/?%", kDigits = "0123456789ABCDEF";
   std::string out;

@@ -266,8 +266,9 @@ class Plugin {
     k.routes = to_str(routes);
     check(&bh_host::hook, &k);
   }
-  // Runs `work(request, exchange)` on the executor; what it throws is answered as from a step. For work that would hold
-  // up an I/O thread, as a large body does. Throws Failure where the executor is full.
+  // Runs `work(request, exchange)` on the executor; what it throws is answered as from a step. For
+  // work that would hold up an I/O thread, as a large body does. Throws Failure where the executor
+  // is full.
   template <typename Work>
   void on_executor(const Request& request, Exchange ex, Work work) const {
     struct Posted {

@@ -157,7 +157,8 @@ class Sql {
     for (size_t n = in_flight_->load(); n != 0; n = in_flight_->load()) in_flight_->wait(n);
   }
 
-  // Waits a moment for what is under way; not for migrations, which wait for a database that is down. For quiesce().
+  // Waits a moment for what is under way; not for migrations, which wait for a database that is
+  // down. For quiesce().
   void settle() const {
     static constexpr std::chrono::milliseconds kStep{5};
     static constexpr int kSteps = 200;
