@@ -228,6 +228,36 @@ Document::Document(std::string file) : file_(std::move(file)) {
 
 Document::Document(std::string file, const std::string& text) : file_(std::move(file)) { parse(text); }
 
+namespace {
+
+// The line where another document follows the first one, or 0. A marker at a line's begin is one in
+// every context (YAML 1.2 §9.1.2), so the lines alone tell. yaml-cpp does not: on some malformed
+// texts it finds documents without end.
+int second_document(std::string_view text) {
+  bool begun = false, ended = false;
+  for (int line = 1; !text.empty(); ++line) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view content = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto marker = [content](std::string_view mark) {
+      return content.starts_with(mark) &&
+             (content.size() == mark.size() ||
+              std::string_view(" \t\r").find(content[mark.size()]) != std::string_view::npos);
+    };
+    const size_t first = content.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos || content[first] == '#' || (!begun && content[0] == '%')) continue;
+    if (marker("...")) {
+      ended = begun;
+      continue;
+    }
+    if (ended || (begun && marker("---"))) return line;
+    begun = true;
+  }
+  return 0;
+}
+
+}  // namespace
+
 void Document::parse(const std::string& text) {
   text_ = text;
   try {
@@ -240,14 +270,12 @@ void Document::parse(const std::string& text) {
       issues_.push_back({"", "holds a NUL character; save it as UTF-8"});
       return;
     }
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      const YAML::Mark mark = documents[1].Mark();
-      marks_[""] = {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
+    if (const int line = second_document(text); line != 0) {
+      marks_[""] = {line, 1};
       issues_.push_back({"", "a second document begins here; a configuration is one document"});
       return;
     }
-    if (!documents.empty()) value = Reader(*this).read(documents.front(), "");
+    value = Reader(*this).read(YAML::Load(text), "");
   } catch (const YAML::Exception& error) {
     marks_[""] = {error.mark.line + 1, error.mark.column + 1};
     issues_.push_back({"", "not valid YAML: " + error.msg});

@@ -93,6 +93,7 @@ void Connection::flush_continue() {
 
 void Connection::flush() {
   flush_continue();  // what of it is left
+  bool waits = false;
   while (!closed() && phase_ == Phase::kOpen && !write_blocked_ && front_ != nullptr &&
          front_->stage == Stage::kWriting) {
     std::array<iovec, 64> parts;
@@ -120,15 +121,20 @@ void Connection::flush() {
     written_of_front_ += sent;
     while (front_ != nullptr && front_->stage == Stage::kWriting &&
            written_of_front_ >= front_->out_head.size() + front_->body_out.size()) {
-      if (read_closed_ && !delivered()) return;
+      if (read_closed_ && front_ == back_ && !delivered()) {
+        waits = true;
+        break;
+      }
       written_of_front_ -= front_->out_head.size() + front_->body_out.size();
       const bool last = !front_->keep_alive;
       finish_front();
       if (last) return linger();
     }
+    if (closed()) return;
     if (sent < total) write_blocked_ = true;
     if (write_blocked_ && !write_deadline_.armed())
       io_.deadlines().arm(write_deadline_, io_.now_ns(), io_.settings().timeouts.write);
+    if (waits) return;
   }
   flush_continue();  // the next one's turn may have come
 }

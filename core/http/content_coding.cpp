@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "bulkhead/fields.hpp"
@@ -110,6 +111,7 @@ ContentCoding content_coding(std::string_view list) {
 
 Decoded decode(ContentCoding coding, std::string_view body, size_t limit, std::string* out) {
   out->clear();
+  limit = std::min(limit, std::numeric_limits<size_t>::max() - 1);  // grow() counts one past it
   switch (coding) {
     case ContentCoding::kGzip:
       return gunzip(body, limit, out);

@@ -81,10 +81,11 @@ Listening listen_unix(const ListenAddress& address) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   // The mode before the bind, so that the file is never open to more than that; and after it, for
   // what the umask took.
-  if (fd < 0 || ::fchmod(fd, address.mode) != 0 ||
-      ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 ||
-      ::chmod(address.path.c_str(), address.mode) != 0 || ::listen(fd, kBacklog) != 0) {
+  const bool bound = fd >= 0 && ::fchmod(fd, address.mode) == 0 &&
+                     ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+  if (!bound || ::chmod(address.path.c_str(), address.mode) != 0 || ::listen(fd, kBacklog) != 0) {
     std::string why = "cannot listen on " + text + ": " + std::strerror(errno);
+    if (bound) ::unlink(address.path.c_str());
     if (fd >= 0) ::close(fd);
     return {-1, text, std::move(why)};
   }

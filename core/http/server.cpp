@@ -85,8 +85,9 @@ Server::~Server() {
 
 void Server::Listener::close() {
   if (fd < 0) return;
-  ::close(std::exchange(fd, -1));
+  // While it still listens: behind the close another host may have its own socket there.
   if (!path.empty()) ::unlink(path.c_str());
+  ::close(std::exchange(fd, -1));
 }
 
 std::string Server::listen(const ListenAddress& address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,

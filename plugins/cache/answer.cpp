@@ -115,7 +115,8 @@ uint64_t lifetime_ns(const bh_outcome& outcome, Caller caller, uint64_t most_ns)
   if (!caller.identified && (control.is_private || (caller.authorized && !control.shared))) return 0;
   const std::optional<uint64_t> said = control.lifetime(!caller.identified);
   if (!said) return most_ns;
-  return *said > age ? std::min((*said - age) * kSecond, most_ns) : 0;
+  if (*said <= age) return 0;
+  return *said - age > most_ns / kSecond ? most_ns : (*said - age) * kSecond;
 }
 
 std::string uri_tag(std::string_view authority, std::string_view target) {
@@ -141,6 +142,10 @@ Draft draft_of(const bh_outcome& outcome, const Route& route) {
   bool controlled = false;
   for (size_t i = 0; i < outcome.header_count; ++i) {
     const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
+    if (name == "age") {  // each answer has its own
+      draft.age_ns = seconds(value) * kSecond;
+      continue;
+    }
     if (name != "surrogate-key") {
       draft.headers.emplace_back(name, value);
       controlled = controlled || name == "cache-control";

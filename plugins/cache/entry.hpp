@@ -23,6 +23,7 @@ struct Draft {
   std::vector<uint32_t> slots;                               // of its tags
   uint64_t began_ns = 0, expires_ns = 0;
   uint64_t made_ns = 0;  // when it was answered, for its Age
+  uint64_t age_ns = 0;   // that it had by then
   size_t added = 0;      // of the headers the last ones, which the answer itself did not have
   // Only the ETag is known, from a 304: it answers who has the same one.
   bool validator_only = false;

@@ -265,8 +265,9 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
   if (leads) {
     draft.key = ticket->flight->key;
     draft.began_ns = ticket->began_ns;
-    draft.made_ns = host_.now_ns();
-    draft.expires_ns = draft.made_ns + lifetime;
+    const uint64_t now = host_.now_ns();
+    draft.made_ns = now - std::min(now, draft.age_ns);
+    draft.expires_ns = now + lifetime;
     draft.slots.push_back(TagClock::slot(uri_tag(to_view(request.raw().authority), request.target())));
     const EntryRef entry(new Entry(draft));
     stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
@@ -274,7 +275,7 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
       store_.put(entry);
       if (redis_ && ticket->shared_clock != 0 && !draft.validator_only)
         redis_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
-                    lifetime / 1'000'000, draft.encode(wall_s()));
+                    lifetime / 1'000'000, draft.encode(wall_s() - draft.age_ns / kSecond));
     }
     serve_waiting(*ticket, entry);
   }

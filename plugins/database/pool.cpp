@@ -85,12 +85,7 @@ void Pool::watch() {
       std::chrono::steady_clock::now() - milliseconds(settings_.session.statement_timeout_ms) - kOnTheWay;
   std::unique_lock lock(mutex_);
   drop_waiting_reads(lock);
-  bool cancels = false;
-  for (Lane& lane : lanes_)
-    for (const Worker& worker : lane.workers) cancels = cancels || left(worker.reads_for);
-  if (cancels)
-    host_.raw()->post(
-        host_.raw(), [](void* self) { static_cast<Pool*>(self)->cancel_reads(); }, this);
+  cancel_reads();
   if (settings_.session.url.dialect != Dialect::kPostgresql) return;
   tell_health();
   for (Lane& lane : lanes_)
@@ -115,20 +110,30 @@ void Pool::drop_waiting_reads(std::unique_lock<std::mutex>& lock) {
   if (--busy_ == 0) quiet_.notify_all();
 }
 
+// On a thread nobody waits for: a server that hangs takes a cancel request and never answers it.
 void Pool::cancel_reads() {
-  std::unique_lock lock(mutex_);
+  if (cancelling_.valid() && cancelling_.wait_for(seconds(0)) != std::future_status::ready) return;
+  std::vector<std::function<void()>> requests;
+  std::promise<void> sent;
+  const std::shared_future<void> cancelling = sent.get_future().share();
   for (Lane& lane : lanes_)
     for (Worker& worker : lane.workers) {
       if (!left(worker.reads_for)) continue;
       worker.reads_for = nullptr;
-      worker.cancelled = true;
-      // Held until the server has been asked, so that it is not the worker's next statement that is
-      // broken off; and the worker waits for it, so that it is there as long.
-      const std::lock_guard cancelling(worker.session.cancelling());
-      lock.unlock();
-      worker.session.cancel();
-      lock.lock();
+      if (auto request = worker.session.cancel_request()) {
+        requests.push_back(std::move(request));
+        worker.cancelled = cancelling;
+      }
     }
+  if (requests.empty()) return;
+  cancelling_ = cancelling;
+  try {
+    std::thread([requests = std::move(requests), sent = std::move(sent)]() mutable {
+      for (const auto& request : requests) request();
+      sent.set_value();
+    }).detach();
+  } catch (const std::system_error&) {  // no thread: the statements run to their timeouts
+  }
 }
 
 void Pool::quiesce() {
@@ -301,13 +306,14 @@ void Pool::work(Lane& lane, Worker& worker) {
       else
         run_writes(worker, jobs);
       lock.lock();
-      if (std::exchange(worker.cancelled, false)) {  // it may still be on its way to the server
+      if (--busy_ == 0) quiet_.notify_all();
+      // A cancel request on its way must not meet the session's next statement.
+      if (const auto cancelled = std::exchange(worker.cancelled, {}); cancelled.valid()) {
         lock.unlock();
-        worker.session.cancelling().lock();
-        worker.session.cancelling().unlock();
+        if (cancelled.wait_for(kPatience) != std::future_status::ready && worker.session.connected())
+          lost(worker, "the server does not answer a cancel request");
         lock.lock();
       }
-      if (--busy_ == 0) quiet_.notify_all();
       idle = milliseconds(0);
       continue;
     }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -103,7 +104,7 @@ class Pool {
     // On whose behalf it reads alone. Null before `done`, which may end the exchange, and once it
     // was asked to break off.
     bh_exchange* reads_for = nullptr;
-    bool cancelled = false;
+    std::shared_future<void> cancelled;  // valid: the request is, or was, on its way to the server
   };
   struct Lane {
     const SessionSettings* session = nullptr;
@@ -140,7 +141,7 @@ class Pool {
   bool left(bh_exchange* ex) const { return ex != nullptr && host_.raw()->ex_live(host_.raw(), ex) == 0; }
   // `lock` is held on entry and exit.
   void drop_waiting_reads(std::unique_lock<std::mutex>& lock);
-  // On the executor: to ask a server takes a round trip, or for ever.
+  // `mutex_` is held.
   void cancel_reads();
   void count_connected(Lane& lane, int change);
   void finish(Job& job, const Outcome& outcome);
@@ -183,7 +184,8 @@ class Pool {
   uint64_t watch_timer_ = 0;
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
-  Session* direct_ = nullptr;  // that migrates, past a pooler
+  std::shared_future<void> cancelling_;  // the requests sent last; one batch at a time
+  Session* direct_ = nullptr;            // that migrates, past a pooler
   std::unique_ptr<Replicas> replicas_;
   uint32_t size_series_ = 0, available_series_ = 0;
   uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup

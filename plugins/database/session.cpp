@@ -123,17 +123,20 @@ class Session::Impl {
       sqlite3_interrupt(sqlite());
   }
 
-  void cancel() {
-    std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> request(nullptr, PQfreeCancel);
-    {
-      const std::lock_guard lock(connection_mutex_);
-      if (session_ == nullptr) return;
-      auto* pg = postgresql();
-      if (pg == nullptr) return sqlite3_interrupt(sqlite());
-      request.reset(PQgetCancel(pg->conn_));
+  std::function<void()> cancel_request() {
+    const std::lock_guard lock(connection_mutex_);
+    if (session_ == nullptr) return {};
+    auto* pg = postgresql();
+    if (pg == nullptr) {
+      sqlite3_interrupt(sqlite());
+      return {};
     }
-    char why[256];
-    if (request) PQcancel(request.get(), why, sizeof why);  // where that fails the statement runs to its timeout
+    const std::shared_ptr<PGcancel> request(PQgetCancel(pg->conn_), PQfreeCancel);
+    if (!request) return {};
+    return [request] {
+      char why[256];
+      PQcancel(request.get(), why, sizeof why);  // where that fails the statement runs to its timeout
+    };
   }
 
   void interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
@@ -307,12 +310,17 @@ class Session::Impl {
   // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
   // BEGIN.
   Outcome begin(bool read_only) {
+    const Outcome begun = begin_script(read_only);
     executed_ = 0;
+    return begun;
+  }
+  Outcome begin_script(bool read_only) {
     if (statements_.pooled()) return script("BEGIN; " + timeouts("local "));
     return script(settings_.url.dialect == Dialect::kSqlite && !read_only ? "BEGIN IMMEDIATE" : "BEGIN");
   }
 
   Outcome script(std::string_view sql) {
+    ++executed_;
     return guarded([&](Outcome& outcome) {
       const std::string text(sql);
       arm_deadline();
@@ -469,7 +477,7 @@ Outcome Session::begin(bool read_only) { return impl_->begin(read_only); }
 Outcome Session::commit() { return impl_->commit(); }
 void Session::rollback() { impl_->rollback(); }
 bool Session::alive() { return impl_->alive(); }
-void Session::cancel() { impl_->cancel(); }
+std::function<void()> Session::cancel_request() { return impl_->cancel_request(); }
 void Session::interrupt() { impl_->interrupt(); }
 void Session::interrupt_hung(std::chrono::steady_clock::time_point asked_before) {
   impl_->interrupt_hung(asked_before);

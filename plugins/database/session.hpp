@@ -5,9 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -63,11 +63,11 @@ class Session {
   bool connected() const;
   // False where the server has closed the connection meanwhile. Asks the kernel, not the server.
   bool alive();
-  // [any] Asks the server to break off the statement that runs, which then fails; the connection
-  // stays. To be called with the lock of cancelling() held, which the session's thread takes before
-  // it begins another statement.
-  void cancel();
-  std::mutex& cancelling() { return cancelling_; }
+  // [any] A request to break off the statement that runs now, which then fails; the connection stays.
+  // To be called on a thread of its own, since a server that hangs may never answer it, and before
+  // the session begins another statement. Does not refer to this session. Empty where there is
+  // nothing to ask: SQLite has broken off by then.
+  std::function<void()> cancel_request();
   // [any] What waits for the server gives up at once; the connection is lost.
   void interrupt();
   // [any] interrupt(), where the server owes an answer since before `asked_before`: the one that would cancel a
@@ -98,7 +98,6 @@ class Session {
   class Impl;
   std::unique_ptr<Impl> impl_;
   Outcome last_;
-  std::mutex cancelling_;
 };
 
 }  // namespace database

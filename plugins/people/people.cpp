@@ -114,7 +114,10 @@ void check_operations(const Json& patch) {
     const std::string_view path = target_of(operation, i, "path");
     if (op == "add" || op == "replace" || op == "test") {
       if (!operation.contains("value")) throw refused_patch(i, "value", "is required");
+      if (path.empty() && op != "test" && !operation["value"].is_object())
+        throw refused_patch(i, "value", "must be an object with the fields of the record");
     } else if (op == "move" || op == "copy") {
+      if (path.empty()) throw refused_patch(i, "path", "must point to one field");
       if (target_of(operation, i, "from").empty())
         throw refused_patch(i, "from", "must point to one field: a record is not put within itself");
     } else if (op == "remove") {

@@ -68,6 +68,8 @@ def test_errors_are_few_and_short(titanic):
     ([{"op": "test", "path": "", "value": {"not": "it"}}], 422),
     ([{"op": "replace", "path": "", "value": {"name": "x"}}], 422),
     ([{"op": "replace", "path": "", "value": 7}], 422),
+    ([{"op": "replace", "path": "", "value": 5}, {"op": "add", "path": "/age", "value": 1}], 422),
+    ([{"op": "copy", "from": "/age", "path": ""}, {"op": "add", "path": "/age", "value": 1}], 422),
     ([{"op": "remove", "path": ""}], 422),
     ([{"op": "copy", "from": "", "path": "/name"}], 422),
     ([{"op": "move", "from": "", "path": "/name"}], 422),

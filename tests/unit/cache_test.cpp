@@ -25,6 +25,7 @@ Draft draft(const std::string& key, size_t size, std::vector<uint32_t> slots = {
           expires,
           began,
           0,
+          0,
           validator_only};
 }
 
@@ -270,6 +271,7 @@ TEST(Answer, MayBeKept) {
   EXPECT_EQ(kept(200, {tag, pair("expires", "Fri, 01 Dec 2299 16:00:00 GMT")}), kMost);
   EXPECT_EQ(kept(200, {tag, pair("expires", "0"), pair("cache-control", "max-age=5")}), 5 * kSecond);
   EXPECT_EQ(kept(200, {tag, pair("age", "2"), pair("cache-control", "max-age=5")}), 3 * kSecond);
+  EXPECT_EQ(kept(200, {tag, pair("expires", "Fri, 31 Dec 9999 23:59:59 GMT")}), kMost);
   EXPECT_EQ(kept(200, {tag, pair("age", "9"), pair("cache-control", "max-age=5")}), 0u);
 }
 
