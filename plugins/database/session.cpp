@@ -310,7 +310,7 @@ class Session::Impl {
   // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
   // BEGIN.
   Outcome begin(bool read_only) {
-    const Outcome begun = begin_script(read_only);
+    Outcome begun = begin_script(read_only);
     executed_ = 0;
     return begun;
   }
