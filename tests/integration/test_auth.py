@@ -240,6 +240,7 @@ def test_who_guesses_is_turned_away(hosts, tmp_path):
     assert host.get(ONE, headers={"x-forwarded-for": "192.0.2.2", "x-api-key": key}).status == 200
     assert [guess(f"2001:db8:1:2::{i}").status for i in range(1, 8)] == [401] * 5 + [429] * 2, "a /64 is one caller"
     assert guess("2001:db8:1:3::1").status == 401
+    assert [guess(spelling).status for spelling in ("::ffff:192.0.2.1", "64:ff9b::192.0.2.1", "2002:c000:201::7")] == [429] * 3, "an IPv4 address in IPv6 is the same caller"
     wait_until(lambda: host.log().count("turned away for a while") == 2, what="both in the log")
     assert guess("192.0.2.1, 192.0.2.9").status == 401, "what stands before the proxy's word is the caller's own"
 

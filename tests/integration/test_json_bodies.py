@@ -115,7 +115,7 @@ WORST = {
 
 @pytest.mark.parametrize("worst", WORST)
 def test_a_small_request_makes_no_large_work(hosts, tmp_path, worst):
-    """Memory it adds, and how long others wait meanwhile: asked of a host with one I/O thread."""
+    """Memory that it adds, and how long it holds the only I/O thread: in CPU time, which a busy machine does not stretch."""
     host = hosts(titanic_config(f"sqlite:///{tmp_path}/t.db").replace("  scopes: ignore", "  scopes: ignore\n  io_threads: 1")).wait_ready()
     headers, body = WORST[worst]
     assert len(body) <= MIB
@@ -123,7 +123,7 @@ def test_a_small_request_makes_no_large_work(hosts, tmp_path, worst):
     for method, path in targets:
         host.request(method, path, b"{" + b" " * 900_000, headers=headers)  # buffers that stay are there
     before = host.resources()[2]
-    peak = [before]
+    peak, held = [before], []
     stop = threading.Event()
 
     def watch():
@@ -135,8 +135,9 @@ def test_a_small_request_makes_no_large_work(hosts, tmp_path, worst):
     watcher.start()
     try:
         for method, path in targets:
-            begin = time.monotonic()
+            begin, used = time.monotonic(), host.io_cpu_ms()
             answer = host.request(method, path, body, headers=headers)
+            held.append(host.io_cpu_ms() - used)
             assert answer.status in (400, 422), answer.body[:200]
             assert len(answer.body) < 20_000
             assert time.monotonic() - begin < 5, "and no small request takes seconds"
@@ -146,6 +147,7 @@ def test_a_small_request_makes_no_large_work(hosts, tmp_path, worst):
 
     if PRESET == "release":
         assert peak[0] - before < 16 * 1024, f"{peak[0] - before} KiB"
+        assert max(held) < 20, f"{held} ms"
     assert host.get(ONE).json == BRAUND
 
 

@@ -166,6 +166,12 @@ class Host:
         status = dict(line.split(":", 1) for line in (base / "status").read_text().splitlines())
         return len(list((base / "fd").iterdir())), int(status["Threads"]), int(status["VmRSS"].split()[0])
 
+    def io_cpu_ms(self):
+        """CPU time of the I/O threads."""
+        tasks = [task for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir() if (task / "comm").read_text() == "bh-io\n"]
+        assert tasks
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
 
 class Raw:
     """A socket, for what an HTTP client would not send."""
