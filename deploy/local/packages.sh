@@ -38,12 +38,18 @@ install_npm_packages() {
   fi
 }
 
-# build PRESET [cmake options]: configures where needed and builds.
-build() {
+# configure PRESET [cmake options]: silent where it succeeds.
+configure() {
   local preset=$1
   shift
   cmake --preset "$preset" "$@" >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; return 1; }
   rm -f "build-$preset.log"
+}
+
+# build PRESET [cmake options]: configures where needed and builds.
+build() {
+  local preset=$1
+  configure "$@" || return 1
   # On a terminal ninja counts its steps on one line.
   if [ -t 1 ]; then cmake --build --preset "$preset"; else cmake --build --preset "$preset" -- --quiet; fi
 }

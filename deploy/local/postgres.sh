@@ -35,7 +35,11 @@ postgres_start() {
     fi
     postgres_as $POSTGRES_BIN/initdb -D "$POSTGRES_DATA" -U titanic -A trust -E UTF8 --locale=C.UTF-8 >/dev/null
   fi
-  local port
+  local port pid
+  if pid=$(head -n 1 "$POSTGRES_DATA/postmaster.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; then
+    echo "PostgreSQL runs in $POSTGRES_DATA already (process $pid); its log is $POSTGRES_DATA/server.log." >&2
+    return 1
+  fi
   port=$(free_port)
   postgres_as $POSTGRES_BIN/pg_ctl -D "$POSTGRES_DATA" -w -t 60 -l "$POSTGRES_DATA/server.log" \
     -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='$POSTGRES_DATA'" start >/dev/null

@@ -6,13 +6,14 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
 
-from support.servers import BUILD, PATIENCE, ROOT, free_port
+from support.servers import BUILD, PATIENCE, ROOT, free_port, wait_until
 
 # cmake, as deploy/local/packages.sh calls it: configuring makes nothing, building brings the host.
 CMAKE = f"""#!/bin/sh
@@ -32,6 +33,14 @@ def checkout(tmp_path):
     (tools / "cmake").write_text(CMAKE)
     (tools / "cmake").chmod(0o755)
     return tmp_path
+
+
+def serves(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    except OSError:
+        return False
 
 
 class Terminal:
@@ -89,9 +98,37 @@ def test_a_port_that_is_taken(checkout):
     first = Terminal(checkout, port)
     first.until("The Titanic API is at")
     second = Terminal(checkout, port)
-    assert second.process.wait(PATIENCE) != 0
-    assert f"127.0.0.1:{port}" in second.text() and "Address already in use" in second.text()
+    assert second.process.wait(PATIENCE) == 1
+    assert f"Something serves 127.0.0.1:{port} already." in second.text() and "LISTEN=" in second.text()
+    assert "The Titanic API is at" not in second.text()
     assert first.interrupt() == 0
+
+
+def test_a_terminal_that_closes(checkout):
+    """An ssh connection that drops must not leave a host behind."""
+    port = free_port()
+    terminal = Terminal(checkout, port)
+    terminal.until("The Titanic API is at")
+    os.killpg(terminal.process.pid, signal.SIGHUP)
+    terminal.process.wait(PATIENCE)
+    wait_until(lambda: not serves(port), what="the host's end")
+
+
+def test_impatience(checkout):
+    """A second Ctrl-C while the host drains: the script stays until the host is gone."""
+    port = free_port()
+    terminal = Terminal(checkout, port)
+    terminal.until("The Titanic API is at")
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"POST /people HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.3)
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        terminal.until("draining")
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        time.sleep(0.3)
+        assert terminal.process.poll() is None, "the request still runs"
+    terminal.process.wait(PATIENCE)
+    assert not serves(port)
 
 
 def test_help_and_what_is_no_option(checkout):
