@@ -103,11 +103,12 @@ plugins:
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
-def database(request, tmp_path):
-    """A fresh database of each kind."""
+DATABASES = ["sqlite", "postgresql", "pgbouncer"]
+
+
+def fresh_database(request, folder):
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/titanic.db"
+        return f"sqlite:///{folder}/titanic.db"
     name = f"t{uuid.uuid4().hex[:12]}"
     direct = request.getfixturevalue("postgres").create(name)
     if request.param == "postgresql":
@@ -115,6 +116,21 @@ def database(request, tmp_path):
     url = PooledUrl(request.getfixturevalue("pgbouncer").url(name))
     url.direct = direct
     return url
+
+
+@pytest.fixture(params=DATABASES)
+def database(request, tmp_path):
+    """A fresh database of each kind."""
+    return fresh_database(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def unchanged(request, tmp_path_factory):
+    """The 891 passengers on each kind of database, one host for all tests of a file that only read."""
+    folder = tmp_path_factory.mktemp("unchanged")
+    host = Host(titanic_config(fresh_database(request, folder)), folder).wait_ready()
+    yield host
+    host.stop()
 
 
 @pytest.fixture
