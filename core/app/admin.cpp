@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "bulkhead/glob.hpp"
-#include "bulkhead/json_text.hpp"
 #include "bulkhead/status.hpp"
+#include "bulkhead/text/glob.hpp"
+#include "bulkhead/text/json.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/exchange/target.hpp"
@@ -35,17 +35,17 @@ Json hook_entry(std::string_view phase, const chain::StepRef& step, std::string_
 
 }  // namespace
 
-Json describe_plugins(const plugins::Manager& manager) {
+Json describe_plugins(const hosting::Manager& manager) {
   Json list = Json::array();
   for (const auto& plugin : manager.instances()) {
     const auto health = plugin->health();
     const bh_plugin& d = plugin->descriptor();
     Json grants = Json::array();
-    for (size_t i = 0; i < d.grant_count; ++i) grants.push_back(view(d.grants[i]));
+    for (size_t i = 0; i < d.grant_count; ++i) grants.push_back(to_view(d.grants[i]));
     list.push_back({{"id", plugin->id()},
-                    {"plugin", view(d.id)},
-                    {"version", view(d.version)},
-                    {"summary", view(d.summary)},
+                    {"plugin", to_view(d.id)},
+                    {"version", to_view(d.version)},
+                    {"summary", to_view(d.summary)},
                     {"file", plugin->file()},
                     {"health", plugin->started() ? health_name(health.state) : "not started"},
                     {"why", plugin->started() ? health.why : ""},
@@ -138,10 +138,10 @@ bh_flow Admin::routes(void* self, bh_exchange* ex, const bh_request* /*rq*/, bh_
 // ?path=/people/1 shows the chain of one path.
 bh_flow Admin::chain(void* self, bh_exchange* ex, const bh_request* rq, bh_error* /*err*/) {
   std::string path;
-  const std::string_view query = view(rq->query);
+  const std::string_view query = to_view(rq->query);
   if (query.starts_with("path=")) {
     path.resize(query.size() - 5);
-    path.resize(exchange::percent_decode(query.substr(5), path.data()));
+    path.resize(percent_decode(query.substr(5), path.data()));
   }
   const Json list = describe_chain(*static_cast<Admin*>(self)->manager_.table(), path);
   if (!list.is_null()) return answer(ex, list);
@@ -162,7 +162,7 @@ bh_flow Admin::set_log(void* self, bh_exchange* ex, const bh_request* rq, bh_err
   telemetry::Log& log = static_cast<Admin*>(self)->log_;
   Json body;
   try {
-    body = bulkhead::parse_json(view(rq->body), {.depth = 1, .values = 10}).value;
+    body = bulkhead::parse_json(to_view(rq->body), {.depth = 1, .values = 10}).value;
   } catch (const bulkhead::JsonError&) {  // is no object then
   }
   telemetry::Level level{};

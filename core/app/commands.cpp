@@ -5,10 +5,10 @@
 #include <iostream>
 
 #include "bulkhead/extensions/command.h"
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/nearest.hpp"
+#include "bulkhead/value.hpp"
 #include "core/app/host.hpp"
-#include "core/exchange/text.hpp"
-#include "core/plugins/library.hpp"
+#include "core/hosting/library.hpp"
 #include "core/version.hpp"
 
 namespace bulkhead::app {
@@ -40,7 +40,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
 
 Json strings(const bh_str* list, size_t count) {
   Json out = Json::array();
-  for (size_t i = 0; i < count; ++i) out.push_back(view(list[i]));
+  for (size_t i = 0; i < count; ++i) out.push_back(to_view(list[i]));
   return out;
 }
 
@@ -48,11 +48,11 @@ Json services(const bh_need* list, size_t count) {
   Json out = Json::array();
   for (size_t i = 0; i < count; ++i)
     out.push_back(
-        {{"service", view(list[i].service)}, {"version", list[i].version}, {"optional", list[i].optional != 0}});
+        {{"service", to_view(list[i].service)}, {"version", list[i].version}, {"optional", list[i].optional != 0}});
   return out;
 }
 
-void print_to_stdout(void* /*out*/, bh_str text) { std::cout << view(text) << std::flush; }
+void print_to_stdout(void* /*out*/, bh_str text) { std::cout << to_view(text) << std::flush; }
 
 }  // namespace
 
@@ -141,7 +141,7 @@ int show_chain(const std::string& config, const std::string& path, bool json) {
 
 int inspect(const std::string& file, bool json) {
   std::string error;
-  const auto library = plugins::Library::open(file, &error);
+  const auto library = hosting::Library::open(file, &error);
   if (!library) {
     if (json)
       std::cout << Json{{"ok", false}, {"errors", {error}}}.dump(2) << "\n";
@@ -152,16 +152,16 @@ int inspect(const std::string& file, bool json) {
   const bh_plugin& d = library->descriptor();
   const Json info = {{"ok", true},
                      {"file", file},
-                     {"id", view(d.id)},
-                     {"version", view(d.version)},
-                     {"summary", view(d.summary)},
+                     {"id", to_view(d.id)},
+                     {"version", to_view(d.version)},
+                     {"summary", to_view(d.summary)},
                      {"abi", std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor)},
                      {"needs", services(d.needs, d.need_count)},
                      {"offers", services(d.offers, d.offer_count)},
                      {"grants", strings(d.grants, d.grant_count)},
                      {"after", strings(d.after, d.after_count)},
                      {"before", strings(d.before, d.before_count)},
-                     {"schema", view(d.schema).empty() ? Json(nullptr) : Json::parse(view(d.schema))}};
+                     {"schema", to_view(d.schema).empty() ? Json(nullptr) : Json::parse(to_view(d.schema))}};
   if (json) {
     std::cout << info.dump(2) << "\n";
     return 0;
@@ -184,7 +184,7 @@ int inspect(const std::string& file, bool json) {
 int run_command(const std::string& config, const std::string& id, const std::vector<std::string>& words) {
   Host host(config);
   if (!host.errors().empty() || !host.create_plugins()) return refused(host);
-  plugins::Instance* plugin = host.manager().find(id);
+  hosting::Instance* plugin = host.manager().find(id);
   if (plugin == nullptr) {
     std::vector<std::string> ids;
     for (const auto& each : host.manager().instances()) ids.push_back(each->id());
@@ -193,7 +193,7 @@ int run_command(const std::string& config, const std::string& id, const std::vec
               << "\n";
     return 2;
   }
-  const auto* commands = static_cast<const bh_commands*>(plugin->extension(str(BH_COMMAND_ID)));
+  const auto* commands = static_cast<const bh_commands*>(plugin->extension(to_str(BH_COMMAND_ID)));
   if (commands == nullptr || commands->count == 0) {
     std::cerr << "the plugin '" << id << "' has no commands\n";
     return 2;
@@ -201,7 +201,7 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   std::vector<std::string> names;
   const bh_command_info* found = nullptr;
   for (uint32_t i = 0; i < commands->count; ++i) {
-    names.emplace_back(view(commands->list[i].name));
+    names.emplace_back(to_view(commands->list[i].name));
     if (!words.empty() && words[0] == names.back()) found = &commands->list[i];
   }
   if (found == nullptr) {
@@ -212,19 +212,19 @@ int run_command(const std::string& config, const std::string& id, const std::vec
     }
     for (uint32_t i = 0; i < commands->count; ++i) {
       const bh_command_info& each = commands->list[i];
-      std::cerr << "bulkhead run " << id << " " << view(each.name) << " " << view(each.usage) << "\n    "
-                << view(each.summary) << "\n";
+      std::cerr << "bulkhead run " << id << " " << to_view(each.name) << " " << to_view(each.usage) << "\n    "
+                << to_view(each.summary) << "\n";
     }
     return 2;
   }
   if (!host.start_plugins()) return refused(host);
   std::vector<bh_str> args;
-  for (size_t i = 1; i < words.size(); ++i) args.push_back(str(words[i]));
+  for (size_t i = 1; i < words.size(); ++i) args.push_back(to_str(words[i]));
   bh_error err{};
   err.size = sizeof err;
   const int status =
       commands->run(plugin->self(), found->name, args.data(), args.size(), print_to_stdout, nullptr, &err);
-  if (status != 0) std::cerr << id << " " << view(found->name) << ": " << err.message << "\n";
+  if (status != 0) std::cerr << id << " " << to_view(found->name) << ": " << err.message << "\n";
   return status;
 }
 

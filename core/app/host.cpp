@@ -38,8 +38,8 @@ Host::Host(const std::string& config_file) : document_(config_file), secrets_(do
   if (config_.admin) add_endpoint(*config_.admin);
   executor_ = std::make_unique<runtime::Executor>(config_.executor_threads, config_.executor_queue);
   timers_ = std::make_unique<runtime::Timers>();
-  environment_ = std::make_unique<plugins::Environment>(*log_, metrics_, tracing_, *executor_, *timers_, services_);
-  manager_ = std::make_unique<plugins::Manager>(
+  environment_ = std::make_unique<hosting::Environment>(*log_, metrics_, tracing_, *executor_, *timers_, services_);
+  manager_ = std::make_unique<hosting::Manager>(
       *environment_, [this](std::string text) { return document_.without_secrets(std::move(text)); });
 }
 
@@ -104,14 +104,14 @@ std::vector<std::pair<std::string, std::string>> Host::notes() const {
   using Notes = std::vector<std::pair<std::string, std::string>>;
   Notes all;
   for (const auto& plugin : manager_->instances()) {
-    const auto* notes = static_cast<const bh_notes*>(plugin->extension(str(BH_NOTES_ID)));
+    const auto* notes = static_cast<const bh_notes*>(plugin->extension(to_str(BH_NOTES_ID)));
     if (notes == nullptr) continue;
     std::pair<Notes*, const std::string*> to{&all, &plugin->id()};
     notes->list(
         plugin->self(),
         [](void* arg, bh_str text) {
           const auto& [list, id] = *static_cast<std::pair<Notes*, const std::string*>*>(arg);
-          list->emplace_back(*id, view(text));
+          list->emplace_back(*id, to_view(text));
         },
         &to);
   }
@@ -121,9 +121,9 @@ std::vector<std::pair<std::string, std::string>> Host::notes() const {
 int Host::serve() {
   auto report = [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
     telemetry::Log::Fields fields = {{"plugin", plugin},
-                                     {"request_id", view(ex.request.id)},
-                                     {"method", view(ex.request.method)},
-                                     {"path", view(ex.request.path)}};
+                                     {"request_id", to_view(ex.request.id)},
+                                     {"method", to_view(ex.request.method)},
+                                     {"path", to_view(ex.request.path)}};
     telemetry::TraceIds ids;
     if (ids.take(ex)) fields.insert(fields.end(), {{"trace_id", ids.trace()}, {"span_id", ids.span()}});
     log_->write(Level::kError, what, fields);
@@ -136,18 +136,18 @@ int Host::serve() {
 
   // Series are made before the first request, so counting one is an index.
   std::array<uint32_t, http::kRefusals> refusals{};
-  const bh_str label = str("reason");
+  const bh_str label = to_str("reason");
   bh_metric metric{};
   metric.size = sizeof metric;
   metric.kind = BH_COUNTER;
-  metric.name = str("bulkhead_refused_total");
-  metric.help = str("Requests and connections turned away by a limit, a deadline or the parser.");
+  metric.name = to_str("bulkhead_refused_total");
+  metric.help = to_str("Requests and connections turned away by a limit, a deadline or the parser.");
   metric.labels = &label;
   metric.label_count = 1;
   uint32_t id = 0;
   metrics_.add("host", metric, &id);
   for (size_t i = 0; i < refusals.size(); ++i) {
-    const bh_str value = str(http::refusal_name(static_cast<http::Refusal>(i)));
+    const bh_str value = to_str(http::refusal_name(static_cast<http::Refusal>(i)));
     metrics_.series(id, &value, 1, &refusals[i]);
   }
   server_ = std::make_unique<http::Server>(config_.http, [this, refusals](http::Refusal refusal) {
@@ -218,7 +218,7 @@ int Host::serve() {
 void Host::reopen_files() {
   if (!log_->reopen()) log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
   for (const auto& plugin : manager_->instances()) {
-    const auto* files = static_cast<const bh_reopen*>(plugin->extension(str(BH_REOPEN_ID)));
+    const auto* files = static_cast<const bh_reopen*>(plugin->extension(to_str(BH_REOPEN_ID)));
     if (files != nullptr) files->reopen(plugin->self());
   }
 }

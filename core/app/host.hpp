@@ -11,8 +11,8 @@
 #include "core/chain/runner.hpp"
 #include "core/config/model.hpp"
 #include "core/config/secret_files.hpp"
+#include "core/hosting/manager.hpp"
 #include "core/http/server.hpp"
-#include "core/plugins/manager.hpp"
 #include "core/runtime/executor.hpp"
 #include "core/runtime/timers.hpp"
 #include "core/telemetry/log.hpp"
@@ -35,12 +35,13 @@ class Host {
   std::vector<std::string> warnings() const;
   // What plugins want an operator to see (bh.notes/1), after create_plugins(): plugin, note.
   std::vector<std::pair<std::string, std::string>> notes() const;
-  plugins::Manager& manager() { return *manager_; }
+  hosting::Manager& manager() { return *manager_; }
 
   // Each false with errors() where it fails, with nothing left half-started.
   bool create_plugins();  // and the table of their routes, for commands that look
   bool start_plugins();
-  // Binds, starts the plugins, serves until SIGTERM or SIGINT, drains. Signals must be blocked. Exit status.
+  // Binds, starts the plugins, serves until SIGTERM or SIGINT, drains. Signals must be blocked.
+  // Exit status.
   int serve();
 
  private:
@@ -70,11 +71,11 @@ class Host {
   std::unique_ptr<telemetry::Log> log_;
   telemetry::Metrics metrics_;
   telemetry::Tracing tracing_;
-  plugins::Services services_;
+  hosting::Services services_;
   std::unique_ptr<runtime::Executor> executor_;
   std::unique_ptr<runtime::Timers> timers_;
-  std::unique_ptr<plugins::Environment> environment_;
-  std::unique_ptr<plugins::Manager> manager_;
+  std::unique_ptr<hosting::Environment> environment_;
+  std::unique_ptr<hosting::Manager> manager_;
   std::unique_ptr<chain::Runner> runner_, admin_runner_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<http::Server> server_;

@@ -1,8 +1,8 @@
 #include "core/app/host_metrics.hpp"
 
 #include "bulkhead/status.hpp"
+#include "bulkhead/value.hpp"
 #include "core/app/process_figures.hpp"
-#include "core/exchange/text.hpp"
 #include "core/runtime/ticks.hpp"
 #include "core/version.hpp"
 
@@ -57,12 +57,12 @@ HostMetrics::HostMetrics(Sources sources) : from_(std::move(sources)) {
 
 uint32_t HostMetrics::metric(uint32_t kind, std::string_view name, std::string_view help, const Labels& labels) {
   std::vector<bh_str> names;
-  for (const std::string_view label : labels) names.push_back(str(label));
+  for (const std::string_view label : labels) names.push_back(to_str(label));
   bh_metric m{};
   m.size = sizeof m;
   m.kind = kind;
-  m.name = str(name);
-  m.help = str(help);
+  m.name = to_str(name);
+  m.help = to_str(help);
   m.labels = names.data();
   m.label_count = names.size();
   uint32_t id = 0;
@@ -72,7 +72,7 @@ uint32_t HostMetrics::metric(uint32_t kind, std::string_view name, std::string_v
 
 uint32_t HostMetrics::series(uint32_t metric, const Labels& values) {
   std::vector<bh_str> texts;
-  for (const std::string_view value : values) texts.push_back(str(value));
+  for (const std::string_view value : values) texts.push_back(to_str(value));
   uint32_t id = 0;
   from_.metrics.series(metric, texts.data(), texts.size(), &id);
   return id;

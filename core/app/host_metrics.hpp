@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/chain/table.hpp"
+#include "core/hosting/manager.hpp"
 #include "core/http/server.hpp"
-#include "core/plugins/manager.hpp"
 #include "core/runtime/executor.hpp"
 #include "core/telemetry/log.hpp"
 #include "core/telemetry/metrics.hpp"
@@ -29,7 +29,7 @@ class HostMetrics {
     telemetry::Metrics& metrics;
     const telemetry::Log& log;
     const runtime::Executor& executor;
-    const plugins::Manager& manager;
+    const hosting::Manager& manager;
     const http::Server& server;
     std::vector<Certificate> certificates;
   };

@@ -71,7 +71,8 @@ int run(int argc, char** argv) {
   inspect->add_option("file", file, "Shared library")->required();
   with_json(inspect);
   inspect->footer("Example: bulkhead inspect build/release/lib/bulkhead/people.so");
-  auto* command = cli.add_subcommand("run", "Run a plugin's own command; without one, list them.");
+  auto* command =
+      cli.add_subcommand("run", "Run a plugin's own command: run ID COMMAND ARGS...; without one, list them.");
   command->add_option("-c,--config", config, "Configuration file")->capture_default_str();
   command->add_option("id", id, "Plugin")->required();
   command->prefix_command();  // what follows the plugin is its own, options too

@@ -18,9 +18,9 @@ bool answer_problem(exchange::Exchange& ex, int status, std::string_view detail,
                     std::string_view field, std::string_view value) {
   bh_pair extra[2];
   size_t count = 0;
-  if (status == 503 || status == 429) extra[count++] = {str("retry-after"), str("1")};
-  if (!field.empty()) extra[count++] = {str(field), str(value)};
-  return ex.answer(status, kProblemType, problem(status, detail, view(ex.request.id)), author, extra, count);
+  if (status == 503 || status == 429) extra[count++] = {to_str("retry-after"), to_str("1")};
+  if (!field.empty()) extra[count++] = {to_str(field), to_str(value)};
+  return ex.answer(status, kProblemType, problem(status, detail, to_view(ex.request.id)), author, extra, count);
 }
 
 }  // namespace bulkhead::chain

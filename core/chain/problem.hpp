@@ -16,7 +16,7 @@ inline constexpr std::string_view kProblemType = "application/problem+json";
 std::string problem(int status, std::string_view detail, std::string_view instance);
 
 // Answers with a problem, in the name of `author` ("" = host). 503 and 429 carry
-// Retry-After; `field` is one more, such as Allow. False if somebody answered first.
+// Retry-After; `field` is one more, such as Allow. False if another answer came first.
 bool answer_problem(exchange::Exchange& ex, int status, std::string_view detail, std::string_view author = {},
                     std::string_view field = {}, std::string_view value = {});
 

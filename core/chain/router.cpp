@@ -4,8 +4,8 @@
 #include <array>
 #include <cctype>
 
+#include "bulkhead/value.hpp"
 #include "core/chain/table.hpp"
-#include "core/exchange/text.hpp"
 
 namespace bulkhead::chain {
 
@@ -157,7 +157,7 @@ const Endpoint* Router::match(std::string_view path, std::span<bh_pair> params, 
   Search search{params, decode, context};
   const Endpoint* found = search.walk(root_, path.substr(1));
   if (found == nullptr || found->params.size() > params.size()) return nullptr;
-  for (size_t i = 0; i < found->params.size(); ++i) params[i] = {str(found->params[i]), str(search.values[i])};
+  for (size_t i = 0; i < found->params.size(); ++i) params[i] = {to_str(found->params[i]), to_str(search.values[i])};
   *count = found->params.size();
   return found;
 }

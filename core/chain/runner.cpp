@@ -1,16 +1,15 @@
 #include "core/chain/runner.hpp"
 
-#include <array>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "bulkhead/status.hpp"
+#include "bulkhead/text/percent.hpp"
+#include "core/chain/host_answers.hpp"
 #include "core/chain/problem.hpp"
-#include "core/exchange/target.hpp"
+#include "core/chain/step_call.hpp"
 #include "core/runtime/clock.hpp"
 #include "core/runtime/ticks.hpp"
-#include "core/telemetry/frame.hpp"
 
 namespace bulkhead::chain {
 
@@ -19,74 +18,10 @@ using exchange::Waiting;
 
 namespace {
 
-std::string_view stage_name(Stage stage) {
-  switch (stage) {
-    case Stage::kReceive:
-      return "RECEIVE";
-    case Stage::kAdmit:
-      return "ADMIT..AUTHORIZE";
-    case Stage::kPrepare:
-      return "PREPARE";
-    case Stage::kStep:
-      return "step";
-    case Stage::kRespond:
-      return "RESPOND";
-    case Stage::kComplete:
-      return "COMPLETE";
-    default:
-      return "";
-  }
-}
-
-// The request as this plugin may see it.
-const bh_request* request_for(exchange::Exchange& ex, const Owner& owner) {
-  const unsigned hide =
-      (ex.has_authorization && !owner.sees_authorization ? 1u : 0u) | (ex.has_cookie && !owner.sees_cookie ? 2u : 0u);
-  if (hide == 0) return &ex.request;
-  auto& variant = ex.blanked[hide - 1];
-  if (!variant.made) {
-    variant.request = ex.request;
-    variant.headers = ex.headers;
-    for (bh_pair& header : variant.headers)
-      if (((hide & 1) != 0 && (view(header.name) == "authorization" || view(header.name) == "x-api-key")) ||
-          ((hide & 2) != 0 && view(header.name) == "cookie"))
-        header.value = str("");
-    variant.request.headers = variant.headers.data();
-    variant.made = true;
-  } else if (variant.request.route.ptr != ex.request.route.ptr || variant.request.body.ptr != ex.request.body.ptr) {
-    variant.request.route = ex.request.route;
-    variant.request.deadline_ns = ex.request.deadline_ns;
-    variant.request.params = ex.request.params;
-    variant.request.param_count = ex.request.param_count;
-    variant.request.body = ex.request.body;
-  }
-  return &variant.request;
-}
-
-bh_flow call(exchange::Exchange& ex, const StepRef& step, const bh_request* rq, std::string_view name, uint32_t ticket,
-             bh_error* err) {
-  const telemetry::FrameScope frame({step.owner->id, name, view(rq->route), view(rq->id)});
-  const exchange::Exchange::StepScope scope(ex, ticket);
-  err->size = sizeof *err;
-  err->code = BH_OK;
-  err->message[0] = '\0';
-  return step.run(step.self, ex.handle(), rq, err);
-}
-
 std::string_view decode_segment(void* context, std::string_view segment) {
   auto& ex = *static_cast<exchange::Exchange*>(context);
   char* out = ex.allocate(segment.size());
-  return {out, exchange::percent_decode(segment, out)};
-}
-
-bool has_scope(std::string_view scopes, std::string_view wanted) {
-  while (!scopes.empty()) {
-    const size_t space = scopes.find(' ');
-    if (scopes.substr(0, space) == wanted) return true;
-    if (space == std::string_view::npos) return false;
-    scopes.remove_prefix(space + 1);
-  }
-  return false;
+  return {out, percent_decode(segment, out)};
 }
 
 }  // namespace
@@ -199,7 +134,7 @@ void Runner::run_blocking(const runtime::Task& task) {
   const auto ticket = static_cast<uint32_t>(task.d);
   if (ex.executor_ticket.load(std::memory_order_acquire) == ticket) {
     bh_error err{};
-    const bh_flow flow = call(ex, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
+    const bh_flow flow = call_step(ex, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
     uint64_t seen = ex.executor_result.load(std::memory_order_acquire);
     const uint64_t mine = (uint64_t{ticket} << 32) | static_cast<uint32_t>(flow);
     if (flow < 0) ex.set_executor_error(ticket, err);
@@ -231,7 +166,7 @@ void Runner::begin_span(Exchange& ex, const StepRef& step) {
   const StepLabel& label = ex.table->labels[step.number];
   std::string name(label.plugin);
   name.append(" ").append(label.phase);
-  ex.step_span = tracing_.begin(label.plugin, ex.handle(), nullptr, BH_SPAN_STEP, str(name));
+  ex.step_span = tracing_.begin(label.plugin, ex.handle(), nullptr, BH_SPAN_STEP, to_str(name));
 }
 
 Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
@@ -263,7 +198,7 @@ Runner::Outcome Runner::start_step(Exchange& ex, const StepRef& step) {
     return Outcome::kAnswered;
   }
   bh_error err;
-  const bh_flow flow = call(ex, step, rq, stage_name(ex.stage), 0, &err);
+  const bh_flow flow = call_step(ex, step, rq, stage_name(ex.stage), 0, &err);
   return settle(ex, flow, err);
 }
 
@@ -279,7 +214,7 @@ Runner::Outcome Runner::run_steps(Exchange& ex, const std::vector<StepRef>& step
 void Runner::route(Exchange& ex) {
   size_t count = 0;
   const Endpoint* endpoint = ex.table->router.match(ex.match_path, ex.params, &count, decode_segment, &ex);
-  const std::string_view method = view(ex.request.method);
+  const std::string_view method = to_view(ex.request.method);
   if (endpoint != nullptr) {
     ex.plan = endpoint->find(method);
     if (ex.plan == nullptr && method == "HEAD") ex.plan = endpoint->find("GET");
@@ -289,7 +224,7 @@ void Runner::route(Exchange& ex) {
     ex.endpoint = endpoint;
     return;
   }
-  ex.request.route = str(endpoint->pattern);
+  ex.request.route = to_str(endpoint->pattern);
   ex.request.params = ex.params.data();
   ex.request.param_count = count;
   ex.timeout_ms = ex.plan->route->timeout_ms;
@@ -297,53 +232,6 @@ void Runner::route(Exchange& ex) {
   ex.request.deadline_ns = ex.request.received_ns + uint64_t{ex.timeout_ms} * 1'000'000;
   if (ex.armed()) ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms);
 }
-
-// The host's own check of the route's scope, after the AUTHORIZE hooks (RFC 6750 §3).
-bool Runner::authorize(Exchange& ex) {
-  const std::string& scope = ex.plan->route->scope;
-  if (scope.empty() || !settings_.enforce_scopes) return true;
-  std::string_view subject, scopes;
-  if (!ex.get("identity.subject", &subject)) {
-    answer_problem(
-        ex, 401,
-        "This operation needs the scope '" + scope + "', and the request carries no credentials that are known.", {},
-        "www-authenticate", "Bearer scope=\"" + scope + "\"");
-    return false;
-  }
-  ex.get("identity.scopes", &scopes);
-  if (has_scope(scopes, scope)) return true;
-  answer_problem(ex, 403, "This operation needs the scope '" + scope + "'.", {}, "www-authenticate",
-                 "Bearer error=\"insufficient_scope\", scope=\"" + scope + "\"");
-  return false;
-}
-
-namespace {
-
-// What the host itself says where no route's step runs.
-void answer_unmatched(exchange::Exchange& ex) {
-  const std::string_view method = view(ex.request.method);
-  const Endpoint* endpoint = ex.endpoint;
-  if (method == "OPTIONS" && (endpoint != nullptr || view(ex.request.target) == "*")) {
-    std::array<bh_pair, 3> fields;
-    size_t count = 0;
-    fields[count++] = {str("allow"), str(endpoint != nullptr ? std::string_view(endpoint->allow)
-                                                             : "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")};
-    // RFC 5789 §3.1, and Accept-Post of the Linked Data Platform.
-    for (const auto& [takes, field] : {std::pair("PATCH", "accept-patch"), std::pair("POST", "accept-post")})
-      if (const Plan* plan = endpoint != nullptr ? endpoint->find(takes) : nullptr;
-          plan != nullptr && !plan->route->consumes.empty())
-        fields[count++] = {str(field), str(plan->route->consumes)};
-    ex.answer(204, {}, {}, {}, fields.data(), count);
-  } else if (!exchange::known_method(method)) {
-    answer_problem(ex, 501, "The method " + std::string(method) + " is not implemented.");
-  } else if (endpoint == nullptr) {
-    answer_problem(ex, 404, ex.table->not_found);
-  } else {
-    answer_problem(ex, 405, "This path takes " + endpoint->allow + ".", {}, "allow", endpoint->allow);
-  }
-}
-
-}  // namespace
 
 void Runner::advance(Exchange& ex) {
   while (true) {
@@ -378,7 +266,7 @@ void Runner::advance(Exchange& ex) {
           answer_unmatched(ex);
           continue;
         }
-        if (!authorize(ex)) continue;
+        if (settings_.enforce_scopes && !authorize(ex)) continue;
         if (ex.plan->step.owner->starting.load(std::memory_order_acquire)) {
           answer_problem(ex, 503, "The plugin '" + ex.plan->step.owner->id + "' is starting. Try again in a moment.");
           continue;
@@ -433,7 +321,8 @@ void Runner::timed_out(Exchange& ex) {
   if (ex.stage > Stage::kRespond) return;
   const bool responding = ex.stage == Stage::kRespond;
   if (responding || (ex.answered() && ex.waiting == Waiting::kExecutor)) {
-    // The answer is there: a hook that does not resume, or a step that does not return, no longer holds it up.
+    // The answer is there: a hook that does not resume, or a step that does not return, no longer
+    // holds it up.
     if (responding) {
       report_(ex, ex.current, "its RESPOND hook took too long and was left out");
       ++ex.position;

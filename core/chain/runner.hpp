@@ -25,7 +25,8 @@ struct RunnerSettings {
 class Runner {
  public:
   using Exchange = exchange::Exchange;
-  // (exchange, plugin, what is wrong): a defect of a plugin, or a 500 whose reason the caller must not see.
+  // (exchange, plugin, what is wrong): a defect of a plugin, or a 500 whose reason the caller must
+  // not see.
   using Report = std::function<void(Exchange&, std::string_view, std::string_view)>;
 
   Runner(RunnerSettings settings, runtime::Executor& executor, telemetry::Tracing& tracing, Report report)
@@ -63,7 +64,6 @@ class Runner {
   Outcome run_step(Exchange& ex, const StepRef& step);
   Outcome start_step(Exchange& ex, const StepRef& step);
   void route(Exchange& ex);
-  bool authorize(Exchange& ex);
   void suspend(Exchange& ex, exchange::Waiting waiting);
   void fail(Exchange& ex, std::string_view what);
   void enter(Exchange& ex, exchange::Stage stage);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
 
 namespace bulkhead::chain {
 

@@ -1,8 +1,8 @@
 // A YAML file as JSON, with the place each value came from.
 //
 // ${NAME}, ${NAME:-default} and ${file:/path} are replaced in every scalar: inside quotes the
-// result stays a string, bare it takes the type it reads as. $${ is a literal ${. A file is a secret:
-// without the line break at its end, and never shown. A key given twice is an error.
+// result stays a string, bare it takes the type it reads as. $${ is a literal ${. A file is a
+// secret: without the line break at its end, and never shown. A key given twice is an error.
 #pragma once
 
 #include <map>
@@ -37,8 +37,8 @@ class Document {
   const std::set<std::string>& secret_files() const { return secret_files_; }
   const std::vector<Issue>& issues() const { return issues_; }
   const std::string& file() const { return file_; }
-  // "configs/x.yaml:12:3: /plugins/0/id: message"; the nearest enclosing value where the pointer itself is absent.
-  // No secret stands in it, whoever wrote the message.
+  // "configs/x.yaml:12:3: /plugins/0/id: message"; the nearest enclosing value where the pointer
+  // itself is absent. No secret stands in it, whoever wrote the message.
   std::string describe(const Issue& issue) const;
   // The text without secrets, as they are or as JSON writes them.
   std::string without_secrets(std::string text) const;

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "bulkhead/text/ascii.hpp"
 #include "core/config/schema.hpp"
 #include "core/config/units.hpp"
 #include "host_embedded.hpp"
@@ -133,8 +134,7 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   config->request_timeout_ms = values.duration(timeouts + "request");
 
   std::string level = values.text("/log/level");
-  std::transform(level.begin(), level.end(), level.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(level.begin(), level.end(), level.begin(), lower);
   if (level == "warning") level = "warn";
   if (!telemetry::parse_level(level, &config->log.level))
     issues.push_back({"/log/level", "'" + values.text("/log/level") + "' is not trace, debug, info, warn or error"});

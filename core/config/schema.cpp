@@ -1,6 +1,6 @@
 #include "core/config/schema.hpp"
 
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/nearest.hpp"
 
 #include <algorithm>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>

@@ -1,4 +1,5 @@
-// Files that secrets were read from, looked at for changes: Kubernetes and Key Vault replace what is mounted.
+// Files that secrets were read from, looked at for changes: Kubernetes and Key Vault replace what
+// is mounted.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +16,8 @@ class SecretFiles {
   SecretFiles() = default;
   explicit SecretFiles(const std::set<std::string>& paths);
 
-  // True after a change, until the new content was taken. A file that is gone has not changed: it is about to come
-  // back.
+  // True after a change, until the new content was taken. A file that is gone has not changed: it
+  // is about to come back.
   bool changed();
   void taken() { pending_ = false; }
 
@@ -24,7 +25,7 @@ class SecretFiles {
   struct Mark {
     ino_t inode = 0;
     off_t size = 0;
-    timespec changed{};  // what it holds, or who may read it
+    timespec changed{};  // of contents or permissions
     bool operator==(const Mark& other) const {
       return inode == other.inode && size == other.size && changed.tv_sec == other.changed.tv_sec &&
              changed.tv_nsec == other.changed.tv_nsec;

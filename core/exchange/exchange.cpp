@@ -4,10 +4,13 @@
 
 #include <algorithm>
 
+#include "bulkhead/text/ascii.hpp"
+
 namespace bulkhead::exchange {
 
 namespace {
-// Bodies up to this size are copied rather than kept by reference: cheaper than the caller's allocation.
+// Bodies up to this size are copied rather than kept by reference: cheaper than the caller's
+// allocation.
 void no_release(void* /*arg*/) {}
 }  // namespace
 
@@ -50,17 +53,17 @@ bool Exchange::answer(const bh_reply& reply, std::string_view author) {
   answer_.status = reply.status;
   answer_.author = author;
   for (size_t i = 0; i < reply.header_count; ++i) {
-    const std::string_view name = view(reply.headers[i].name);
+    const std::string_view name = to_view(reply.headers[i].name);
     char* p = answer_arena_.allocate(name.size());
     std::transform(name.begin(), name.end(), p, lower);
-    answer_.headers.push_back({{p, name.size()}, str(answer_arena_.copy(view(reply.headers[i].value)))});
+    answer_.headers.push_back({{p, name.size()}, to_str(answer_arena_.copy(to_view(reply.headers[i].value)))});
   }
   if (reply.release != nullptr) {
-    answer_.body = view(reply.body);
+    answer_.body = to_view(reply.body);
     answer_.release = reply.release;
     answer_.arg = reply.arg;
   } else {
-    answer_.body = answer_arena_.copy(view(reply.body));
+    answer_.body = answer_arena_.copy(to_view(reply.body));
     answer_.release = no_release;
   }
   answer_state_.store(kSet, std::memory_order_release);
@@ -70,13 +73,13 @@ bool Exchange::answer(const bh_reply& reply, std::string_view author) {
 bool Exchange::answer(int32_t status, std::string_view content_type, std::string_view body, std::string_view author,
                       const bh_pair* extra, size_t extra_count) {
   std::vector<bh_pair> fields(extra, extra + extra_count);
-  if (!content_type.empty()) fields.push_back({str("content-type"), str(content_type)});
+  if (!content_type.empty()) fields.push_back({to_str("content-type"), to_str(content_type)});
   bh_reply reply{};
   reply.size = sizeof reply;
   reply.status = status;
   reply.headers = fields.data();
   reply.header_count = fields.size();
-  reply.body = str(body);
+  reply.body = to_str(body);
   return answer(reply, author);
 }
 
@@ -111,13 +114,59 @@ bool Exchange::get(std::string_view key, std::string_view* value) {
   return false;
 }
 
+bool Exchange::attach(const void* owner, std::string_view key, void* data, void (*release)(void*)) {
+  const std::lock_guard lock(mutex_);
+  for (const Attached& each : attached_)
+    if (each.owner == owner && each.key == key) return false;
+  attached_.push_back({owner, copy_locked(key), data, release});
+  has_attached_.store(true, std::memory_order_release);
+  return true;
+}
+
+void* Exchange::attached(const void* owner, std::string_view key) {
+  if (!has_attached_.load(std::memory_order_acquire)) return nullptr;
+  const std::lock_guard lock(mutex_);
+  for (const Attached& each : attached_)
+    if (each.owner == owner && each.key == key) return each.data;
+  return nullptr;
+}
+
+void Exchange::drop_attachments() {
+  for (const Attached& each : attached_) each.release(each.data);
+  attached_.clear();
+  has_attached_.store(false, std::memory_order_relaxed);
+}
+
+void Exchange::call_at_home(void (*run)(void*), void* arg) {
+  {
+    const std::lock_guard lock(mutex_);
+    calls_.push_back({run, arg});
+    has_calls_.store(true, std::memory_order_release);
+  }
+  // Also from a step of its own: what runs at home waits for that to return.
+  if (queued.exchange(true, std::memory_order_acq_rel)) return;
+  ref();
+  home_.post(this);
+}
+
+void Exchange::run_calls() {
+  if (!has_calls_.load(std::memory_order_acquire)) return;
+  std::vector<Callback> due;
+  {
+    const std::lock_guard lock(mutex_);
+    due.swap(calls_);
+    has_calls_.store(false, std::memory_order_relaxed);
+  }
+  for (const Callback& call : due) call.run(call.arg);
+}
+
 void Exchange::apply(const Edit& edit) {
   auto& fields = answer_.headers;
   if (!edit.append)
     fields.erase(
-        std::remove_if(fields.begin(), fields.end(), [&](const bh_pair& f) { return view(f.name) == edit.name; }),
+        std::remove_if(fields.begin(), fields.end(), [&](const bh_pair& f) { return to_view(f.name) == edit.name; }),
         fields.end());
-  if (!edit.remove) fields.push_back({str(edit.name), str(edit.value)});
+  if (!edit.remove) fields.push_back({to_str(edit.name), to_str(edit.value)});
 }
 
 void Exchange::supersede() {
@@ -136,12 +185,12 @@ bool Exchange::edit(const bh_reply& change) {
   const bool append = (change.flags & BH_APPEND) != 0;
   for (size_t i = 0; i < change.header_count; ++i) {
     const bh_pair& header = change.headers[i];
-    const std::string_view name = view(header.name);
+    const std::string_view name = to_view(header.name);
     char* p = arena_.allocate(name.size());
     std::transform(name.begin(), name.end(), p, lower);
     const bool remove = header.value.ptr == nullptr;
     const Edit edit{
-        {p, name.size()}, remove ? std::string_view() : copy_locked(view(header.value)), append && !remove, remove};
+        {p, name.size()}, remove ? std::string_view() : copy_locked(to_view(header.value)), append && !remove, remove};
     if (now)
       apply(edit);
     else
@@ -153,7 +202,7 @@ bool Exchange::edit(const bh_reply& change) {
     if (answer_.release != nullptr) answer_.release(answer_.arg);
     answer_.release = change.release != nullptr ? change.release : no_release;
     answer_.arg = change.arg;
-    answer_.body = change.release != nullptr ? view(change.body) : copy_locked(view(change.body));
+    answer_.body = change.release != nullptr ? to_view(change.body) : copy_locked(to_view(change.body));
   } else if (change.release != nullptr) {
     change.release(change.arg);
   }
@@ -209,6 +258,7 @@ void Exchange::drop_answer() {
 
 void Exchange::reset() {
   drop_answer();
+  drop_attachments();
   home_.deadlines().disarm(*this);
   if (body_charge != 0) home_.body_released(body_charge);
   body_charge = 0;

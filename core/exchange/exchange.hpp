@@ -1,7 +1,7 @@
 // Exchange: one request and its answer, from the first byte to COMPLETE.
 //
 // Two counters. References keep the memory; holds are what plugins retain. When
-// the last hold goes and nobody has answered, the host answers 500 for them.
+// the last hold goes and no answer was given, the host answers 500 for them.
 //
 // Threads. An exchange belongs to one I/O thread, its home: only that thread
 // advances it, parses into it and writes its answer. From any thread: hold,
@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "bulkhead/plugin.h"
+#include "bulkhead/value.hpp"
 #include "core/exchange/arena.hpp"
 #include "core/exchange/deadline.hpp"
 #include "core/exchange/slab.hpp"
-#include "core/exchange/text.hpp"
 
 namespace bulkhead::chain {
 struct Table;
@@ -98,14 +98,18 @@ enum class Waiting : uint8_t { kNo, kPlugin, kExecutor };
 class Exchange final : public DeadlineEntry {
  public:
   explicit Exchange(Home& home) : home_(home) {}
-  ~Exchange() { drop_answer(); }
+  ~Exchange() {
+    drop_answer();
+    drop_attachments();
+  }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   static Exchange* of(bh_exchange* handle) { return reinterpret_cast<Exchange*>(handle); }
   bh_exchange* handle() { return reinterpret_cast<bh_exchange*>(this); }
 
-  // This thread is inside a step of the exchange: what the step causes is seen when it returns, no wake is needed.
+  // This thread is inside a step of the exchange: what the step causes is seen when it returns, no
+  // wake is needed.
   class StepScope {
    public:
     explicit StepScope(Exchange& ex, uint32_t ticket) : outer_(stepping_), outer_ticket_(step_ticket_) {
@@ -141,13 +145,13 @@ class Exchange final : public DeadlineEntry {
   // ---- the answer [any]
   bool answered() const { return answer_state_.load(std::memory_order_acquire) == kSet; }
   bool open() const { return answer_state_.load(std::memory_order_acquire) == kOpen; }
-  // Copies headers, takes or copies the body. False if somebody else answered first or
+  // Copies headers, takes or copies the body. False if another answer came first or
   // the caller left; the reply's release has been called then.
   bool answer(const bh_reply& reply, std::string_view author);
   // The same for a body the host itself makes; it is copied.
   bool answer(int32_t status, std::string_view content_type, std::string_view body, std::string_view author,
               const bh_pair* extra = nullptr, size_t extra_count = 0);
-  // The caller is gone: nobody can answer any more. True if nobody had.
+  // The caller is gone: no answer is taken any more. True if none was given.
   bool close();
   void expired() override { home_.timed_out(*this); }
   bool live() const { return live_.load(std::memory_order_acquire); }
@@ -157,14 +161,23 @@ class Exchange final : public DeadlineEntry {
   void put(std::string_view key, std::string_view value);
   bool get(std::string_view key, std::string_view* value);
   // RESPOND: applied at once; before: kept and applied when the answer comes. False, and nothing is
-  // changed or released, where the calling step is over: answered by somebody else, or not a step at all.
+  // changed or released, where the calling step is over: answered by another, or not a step
+  // at all.
   bool edit(const bh_reply& change);
+  // Data that `owner` keeps here until the exchange is over and released. False where the key is
+  // taken.
+  bool attach(const void* owner, std::string_view key, void* data, void (*release)(void*));
+  void* attached(const void* owner, std::string_view key);
+  // The plugins are gone: what they attached is left alone.
+  void forget_attachments() { attached_.clear(); }
+  // Calls run(arg) soon, on the home thread. The caller holds the exchange until then.
+  void call_at_home(void (*run)(void*), void* arg);
   // A step that still runs on the executor no longer counts.
   void supersede();
   bool step_is_current() const;
   void apply_edits();
 
-  // ---- the trace it belongs to. Ids are set once, in RECEIVE, on the home thread; [any] reads them.
+  // ---- the trace it belongs to. Ids are set once, in RECEIVE, on the home thread. [any] reads.
   void set_trace(const uint8_t (&trace_id)[16], const uint8_t (&span_id)[8], uint32_t flags);
   bool traced() const { return trace_state_.load(std::memory_order_acquire) != 0; }
   uint32_t trace_flags() const { return trace_state_.load(std::memory_order_acquire) & ~kTraced; }
@@ -176,6 +189,7 @@ class Exchange final : public DeadlineEntry {
   Home& home() { return home_; }
   void reset();
   void drop_answer();
+  void run_calls();
   void run_end_callbacks();
   void on_end(void (*run)(void*), void* arg);
   char* allocate(size_t bytes);  // under the lock: plugins may be allocating too
@@ -200,7 +214,8 @@ class Exchange final : public DeadlineEntry {
   std::atomic<Stage> stage{Stage::kReceive};  // written on the home thread only
   Waiting waiting = Waiting::kNo;
   size_t position = 0;  // within the stage's hooks
-  // The step whose time is being taken, by its number in the table; none while the host itself works.
+  // The step whose time is being taken, by its number in the table; none while the host itself
+  // works.
   static constexpr uint32_t kNoStep = UINT32_MAX;
   uint32_t timed_step = kNoStep;
   uint64_t step_began = 0;       // ticks
@@ -222,7 +237,8 @@ class Exchange final : public DeadlineEntry {
   std::array<Blanked, 3> blanked;
   bool has_authorization = false, has_cookie = false;
 
-  // Executor hand-over: (ticket << 32 | flow). A late finisher never overwrites a newer result. Tickets wrap.
+  // Executor hand-over: (ticket << 32 | flow). A late finisher never overwrites a newer result.
+  // Tickets wrap.
   std::atomic<uint64_t> executor_result{0};
   std::atomic<uint32_t> executor_ticket{0};
   // Does nothing where the step is over already.
@@ -262,6 +278,12 @@ class Exchange final : public DeadlineEntry {
   struct Attribute {
     std::string_view key, value;
   };
+  struct Attached {
+    const void* owner;
+    std::string_view key;
+    void* data;
+    void (*release)(void*);
+  };
   enum class End : uint8_t { kNobody, kWaited, kOver };
   struct Callback {
     void (*run)(void*);
@@ -273,6 +295,7 @@ class Exchange final : public DeadlineEntry {
     return answer_state_.compare_exchange_strong(expected, kClaimed, std::memory_order_acq_rel);
   }
   void apply(const Edit& edit);
+  void drop_attachments();
   std::string_view copy_locked(std::string_view text) { return arena_.copy(text); }
 
   static constexpr uint32_t kTraced = 1u << 31;
@@ -284,17 +307,22 @@ class Exchange final : public DeadlineEntry {
   std::atomic<int> answer_state_{kOpen};
   std::atomic<bool> live_{true};
   std::atomic<End> end_{End::kNobody};  // whether on_end callbacks wait
-  // Who has claimed the answer fills it without a lock; then the home thread and the steps of RESPOND have it.
+  // The thread that claimed the answer fills it without a lock; then it belongs to the home thread
+  // and the steps of RESPOND.
   Answer answer_;
   Arena answer_arena_;
   std::mutex mutex_;  // what follows
   bh_error executor_error_{};
   Arena arena_;
   std::vector<Attribute> attributes_;
-  std::atomic<bool> has_attributes_{false};  // most requests have none: who asks for one need not wait
+  std::atomic<bool> has_attributes_{false};  // most requests have none: asking then takes no lock
   std::vector<Edit> edits_;
   std::atomic<bool> has_edits_{false};
   std::vector<Callback> callbacks_;
+  std::vector<Attached> attached_;
+  std::atomic<bool> has_attached_{false};
+  std::vector<Callback> calls_;
+  std::atomic<bool> has_calls_{false};
   int32_t edit_status_ = 0;
 };
 

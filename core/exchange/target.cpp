@@ -4,17 +4,12 @@
 #include <array>
 #include <cstring>
 
-#include "core/exchange/text.hpp"
+#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/value.hpp"
 
 namespace bulkhead::exchange {
 
 namespace {
-
-int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 // 1 for ".", 2 for "..", also where a dot is written %2e; else 0.
 int dots(std::string_view segment) {
@@ -46,27 +41,6 @@ bool valid_target_bytes(std::string_view target) {
   });
 }
 
-size_t percent_decode(std::string_view text, char* out) {
-  size_t n = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size()) {
-      out[n++] = static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-      i += 2;
-    } else {
-      out[n++] = text[i];
-    }
-  }
-  return n;
-}
-
-bool valid_percent(std::string_view text) {
-  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
-    if (i + 2 >= text.size() || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
-    if (text[i + 1] == '0' && text[i + 2] == '0') return false;
-  }
-  return true;
-}
-
 bool valid_authority(std::string_view text) {
   static constexpr std::string_view kMarks = "-._~%!$&'()*+;=";
   size_t end = 0;
@@ -74,14 +48,12 @@ bool valid_authority(std::string_view text) {
     end = text.find(']');
     if (end == std::string_view::npos) return false;
     for (const char c : text.substr(1, end - 1))
-      if (hex(c) < 0 && c != ':' && c != '.' && kMarks.find(c) == std::string_view::npos &&
-          (lower(c) < 'a' || lower(c) > 'z'))
-        return false;
+      if (!is_alnum(c) && c != ':' && c != '.' && kMarks.find(c) == std::string_view::npos) return false;
     ++end;
   } else {
     for (; end < text.size() && text[end] != ':'; ++end) {
-      const char c = lower(text[end]);
-      if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && kMarks.find(c) == std::string_view::npos) return false;
+      const char c = text[end];
+      if (!is_alnum(c) && kMarks.find(c) == std::string_view::npos) return false;
     }
   }
   if (end == text.size()) return true;

@@ -1,32 +1,31 @@
-// Request targets (RFC 9112 §3.2, RFC 3986): forms, percent-decoding, dot segments, methods.
+// Request targets (RFC 9112 §3.2, RFC 3986): forms, dot segments, methods.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
+#include "bulkhead/text/percent.hpp"
+
 namespace bulkhead::exchange {
 
-// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE (RFC 9110 §9, RFC 5789). Others, CONNECT with them, are
-// implemented for no resource.
+// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE (RFC 9110 §9, RFC 5789). Others, CONNECT with
+// them, are implemented for no resource.
 bool known_method(std::string_view method);
 
 // Bytes a request target may hold: printable ASCII without the blank, '"', '<' and '>'. Browsers
 // send others that RFC 3986 forbids ('|', '^', '`', '{', '}', '\', '[', ']'), so those are taken.
 bool valid_target_bytes(std::string_view target);
 
-// Writes at most text.size() bytes; returns how many. `text` must have passed valid_percent().
-size_t percent_decode(std::string_view text, char* out);
-// Every '%' is followed by two hex digits, and none of them encodes NUL.
-bool valid_percent(std::string_view text);
-
-// uri-host [":" port] (RFC 3986 §3.2.2, §3.2.3), without the comma, which some take for a list; may be empty.
+// uri-host [":" port] (RFC 3986 §3.2.2, §3.2.3), without the comma, which some take for a list; may
+// be empty.
 bool valid_authority(std::string_view text);
 
 struct Target {
   std::string_view scheme, authority, path, query;  // path as sent
   bool asterisk = false;
 };
-// False where the target has none of the forms allowed for the method. The authority is checked for CONNECT only.
+// False where the target has none of the forms allowed for the method. The authority is checked for
+// CONNECT only.
 bool split_target(std::string_view method, std::string_view target, Target* out);
 
 // True where the path has a segment that is, once decoded, "." or "..".

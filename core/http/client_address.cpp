@@ -8,8 +8,9 @@
 #include <cstring>
 #include <utility>
 
-#include "bulkhead/fields.hpp"
-#include "core/exchange/text.hpp"
+#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/value.hpp"
 
 namespace bulkhead::http {
 
@@ -38,7 +39,8 @@ std::string text_of(const in6_addr& address) {
   return buffer;
 }
 
-// "192.0.2.1", "192.0.2.1:4711", "2001:db8::1", "[2001:db8::1]:4711". False for "unknown" and "_hidden" too.
+// "192.0.2.1", "192.0.2.1:4711", "2001:db8::1", "[2001:db8::1]:4711". False for "unknown" and
+// "_hidden" too.
 bool parse_node(std::string_view node, in6_addr* address) {
   if (node.starts_with('[')) {
     const size_t close = node.find(']');
@@ -88,8 +90,8 @@ std::string_view take_last(std::string_view* list) {
 template <typename Each>
 void for_each_from_last(std::span<const bh_pair> headers, std::string_view name, Each each) {
   for (size_t i = headers.size(); i > 0; --i) {
-    if (view(headers[i - 1].name) != name) continue;
-    for (std::string_view list = view(headers[i - 1].value); !list.empty();)
+    if (to_view(headers[i - 1].name) != name) continue;
+    for (std::string_view list = to_view(headers[i - 1].value); !list.empty();)
       if (!each(take_last(&list))) return;
   }
 }

@@ -2,7 +2,7 @@
 // X-Forwarded-For and X-Forwarded-Proto.
 //
 // Every proxy appends the address that called it. So the list is read from its end, as long as the
-// writer is trusted; anybody may have written what stands before that.
+// writer is trusted; what stands before that may be forged.
 #pragma once
 
 #include <netinet/in.h>
@@ -50,7 +50,7 @@ class TrustedProxies {
     std::string_view scheme;  // "http" or "https"; "" where no proxy names one
   };
   // The caller's address and the scheme it used, by the same hop. `socket` and no scheme where that
-  // is no trusted proxy, or names nobody.
+  // is no trusted proxy, or names no address.
   Client client(std::string_view socket, std::span<const bh_pair> headers) const;
 
  private:

@@ -267,7 +267,8 @@ void Connection::update() {
   if (closed()) return;
   if (phase_ == Phase::kOpen && in_flight_ == 0 && (read_closed_ || (io_.closing_idle() && buffered() == 0)))
     return close();
-  // While requests run, those behind them share their slab: small ones in pieces must not take one each.
+  // While requests run, those behind them share their slab: small ones in pieces must not take one
+  // each.
   if (begin_ == end_ && slab_ && body_of_ == nullptr && (in_flight_ == 0 || !slab_->shared()))
     io_.slabs().give(std::move(slab_));
   if (!slab_) begin_ = end_ = 0;

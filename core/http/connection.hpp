@@ -90,9 +90,8 @@ class Connection final : public exchange::Channel {
   void flush_continue();
   void flush();
   void finish_front();
-  // Whether the answers that were written have reached a caller who has half closed: it may have
-  // closed altogether, which only an answer brings to light. True where it is no question, or was
-  // one for long enough.
+  // Whether a caller that half closed has received the answers. It may have closed altogether,
+  // which only a write shows. True for other callers, and after a while.
   bool delivered();
   void linger();
   void close();

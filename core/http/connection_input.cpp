@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bulkhead/attributes.h"
+#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/hex.hpp"
 #include "core/http/connection.hpp"
 #include "core/http/io_thread.hpp"
 
@@ -21,7 +24,7 @@ constexpr int kReadsPerWake = 4;  // then other connections get their turn
 const chain::Plan Connection::kNoPlan;
 
 bool Connection::safe(const Exchange& ex) {
-  const std::string_view method = view(ex.request.method);
+  const std::string_view method = to_view(ex.request.method);
   return method == "GET" || method == "HEAD" || method == "OPTIONS";
 }
 
@@ -135,11 +138,11 @@ exchange::Exchange* Connection::new_exchange() {
   ex->runner = &runner_;
   ex->table = io_.table(runner_);
   ex->request.size = sizeof(bh_request);
-  ex->request.scheme = str("http");
+  ex->request.scheme = to_str("http");
   if (const tls::Session* tls = stream_.tls(); tls != nullptr) {
-    ex->request.scheme = str("https");
+    ex->request.scheme = to_str("https");
     ex->request.flags |= BH_TLS;
-    if (!tls->client_subject().empty()) ex->put("tls.client.subject", tls->client_subject());
+    if (!tls->client_subject().empty()) ex->put(BH_TLS_CLIENT_SUBJECT, tls->client_subject());
   }
   return ex;
 }
@@ -147,20 +150,18 @@ exchange::Exchange* Connection::new_exchange() {
 // Ids are the caller's where they are short and harmless, else ours: 128 random bits.
 void Connection::set_id(Exchange& ex) {
   for (const bh_pair& field : ex.headers) {
-    if (view(field.name) != "x-request-id") continue;
-    const std::string_view id = view(field.value);
+    if (to_view(field.name) != "x-request-id") continue;
+    const std::string_view id = to_view(field.value);
     const bool sane = !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-             c == '.';
+      return is_alnum(c) || c == '-' || c == '_' || c == '.';
     });
     if (!sane) break;
-    ex.request.id = str(id);
+    ex.request.id = to_str(id);
     return;
   }
-  static constexpr char kDigits[] = "0123456789abcdef";
   for (int half = 0; half < 2; ++half) {
     uint64_t bits = io_.random();
-    for (int i = 0; i < 16; ++i, bits >>= 4) ex.id_buffer[half * 16 + i] = kDigits[bits & 15];
+    for (int i = 0; i < 16; ++i, bits >>= 4) ex.id_buffer[half * 16 + i] = kHexDigits[bits & 15];
   }
   ex.request.id = {ex.id_buffer, 32};
 }
@@ -183,16 +184,16 @@ bool Connection::parse_next() {
   ex.request.deadline_ns = ex.request.received_ns + uint64_t{runner_.request_timeout_ms()} * 1'000'000;
   std::memcpy(ex.peer_buffer, peer_, peer_length_);
   ex.request.peer = ex.request.socket = {ex.peer_buffer, peer_length_};
-  if (!translated_.empty()) ex.request.peer = str(ex.copy(translated_));
+  if (!translated_.empty()) ex.request.peer = to_str(ex.copy(translated_));
   ex.request.peer_port = peer_port_;
   if (const TrustedProxies& proxies = io_.settings().proxies;
       !proxies.empty() && result != RequestParser::Result::kError) {
     const TrustedProxies::Client client = proxies.client({peer_, peer_length_}, ex.headers);
     if (client.address != std::string_view(peer_, peer_length_)) {
-      ex.request.peer = str(ex.copy(io_.settings().nat64.translate(client.address)));
+      ex.request.peer = to_str(ex.copy(io_.settings().nat64.translate(client.address)));
       ex.request.peer_port = 0;  // the connection's is the proxy's
     }
-    if (!client.scheme.empty()) ex.request.scheme = str(client.scheme);
+    if (!client.scheme.empty()) ex.request.scheme = to_str(client.scheme);
   }
 
   (back_ != nullptr ? back_->next_pipelined : front_) = &ex;
@@ -241,7 +242,7 @@ void Connection::body_wanted(Exchange& ex) {
   if (ex.body_coded) {
     std::string codings;
     for (const bh_pair& field : ex.headers)
-      if (view(field.name) == "content-encoding") codings.append(view(field.value)).append(",");
+      if (to_view(field.name) == "content-encoding") codings.append(to_view(field.value)).append(",");
     body_coding_ = content_coding(codings);
     if (body_coding_ == ContentCoding::kUnknown)
       return refuse_body(415, "The body's content coding is not one of gzip, br and zstd.", "accept-encoding",
@@ -302,7 +303,7 @@ bool Connection::read_body() {
   }
   if (body_coding_ != ContentCoding::kIdentity && !body.empty() && !decode_body(ex, &body)) return true;
   // After a 504 a hook on the executor may be reading the request.
-  if (ex.stage == Stage::kBody) ex.request.body = str(body);
+  if (ex.stage == Stage::kBody) ex.request.body = to_str(body);
   ex.body_complete = true;
   body_of_ = nullptr;
   deadline_kind_ = kNone;

@@ -8,7 +8,7 @@
 #include <limits>
 #include <memory>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 
 namespace bulkhead::http {
 

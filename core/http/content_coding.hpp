@@ -21,8 +21,8 @@ ContentCoding content_coding(std::string_view list);
 enum class Decoded : uint8_t { kDone, kMalformed, kTooLarge };
 
 // Appends the decoded body to `out`, at most `limit` bytes. kMalformed where the data is damaged,
-// ends early or is followed by other bytes. Allocates at most the coding's window (16 MiB at most) beside
-// the result.
+// ends early or is followed by other bytes. Allocates at most the coding's window (16 MiB at most)
+// beside the result.
 Decoded decode(ContentCoding coding, std::string_view body, size_t limit, std::string* out);
 
 }  // namespace bulkhead::http

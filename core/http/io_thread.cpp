@@ -79,6 +79,7 @@ IoThread::~IoThread() {
   // The plugins are gone: what is still queued is let go, nothing of it runs.
   for (Exchange* ex = inbox_.exchange(nullptr, std::memory_order_acquire); ex != nullptr;) {
     Exchange* next = ex->next_queued;
+    ex->forget_attachments();
     if (ex->unreferenced())
       recycle(ex);
     else
@@ -199,7 +200,7 @@ void IoThread::post(Exchange* ex) {
   Exchange* head = inbox_.load(std::memory_order_relaxed);
   do ex->next_queued = head;
   while (!inbox_.compare_exchange_weak(head, ex, std::memory_order_release, std::memory_order_relaxed));
-  if (head != nullptr) return;  // somebody has rung already
+  if (head != nullptr) return;  // the thread has been woken already
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
 }
@@ -222,6 +223,7 @@ void IoThread::drain_inbox() {
     }
     ex.queued.exchange(false,
                        std::memory_order_acq_rel);  // a full fence: what is read next is at least as new as the wake
+    ex.run_calls();
     try {
       ex.runner->advance(ex);
     } catch (const std::exception&) {  // out of memory, as in guarded()

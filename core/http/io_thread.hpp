@@ -64,7 +64,8 @@ class IoThread final : public exchange::Home {
   void count_out(size_t bytes) { add(bytes_out_, bytes); }
   // When the events that are handled now were seen.
   uint64_t now_ns() const { return now_ns_; }
-  // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache line.
+  // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache
+  // line.
   const std::shared_ptr<const chain::Table>& table(const chain::Runner& runner);
   uint64_t random();
   void watch(int fd, void* tag, bool read, bool write);
@@ -98,7 +99,7 @@ class IoThread final : public exchange::Home {
   void run_calls();
   void arm_timer();
   void after_batch();
-  // False once nobody waits to be accepted, or nobody can be.
+  // False once no connection waits, or none can be accepted.
   bool accept_from(size_t listener);
   void add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
 

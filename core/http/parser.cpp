@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "bulkhead/attributes.h"
+#include "bulkhead/text/ascii.hpp"
 #include "core/exchange/target.hpp"
 
 namespace bulkhead::http {
@@ -20,14 +22,8 @@ constexpr size_t kFramingPerByte = 8;
 
 std::string_view sv(beast::string_view s) { return {s.data(), s.size()}; }
 
-bool token_char(char c) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         kMarks.find(c) != std::string_view::npos;
-}
-
-// RFC 9112 §7.1.1. Beast lets a quoted value hold anything, a line end included; and white space that is only
-// tolerated ("5 ;a = b") is where parsers part company.
+// RFC 9112 §7.1.1. Beast lets a quoted value hold anything, a line end included; and white space
+// that is only tolerated ("5 ;a = b") is where parsers part company.
 bool sound_extension(std::string_view text) {
   bool quoted = false, escaped = false;
   for (const char c : text) {
@@ -39,8 +35,8 @@ bool sound_extension(std::string_view text) {
   return true;
 }
 
-// What frames a message is read by all alike, or by none: a tab here is legal, and refused by llhttp. In the buffer a
-// field's value is followed by white space and its line's end.
+// What frames a message is read by all alike, or by none: a tab here is legal, and refused by
+// llhttp. In the buffer a field's value is followed by white space and its line's end.
 bool tab_behind(std::string_view value) {
   const char* at = value.data() + value.size();
   while (*at == ' ') ++at;
@@ -103,7 +99,7 @@ class RequestParser::Beast {
       if (fields.size() == owner_.max_fields_)
         ec = beast::http::error::header_limit;
       else
-        fields.push_back({str(sv(name)), str(sv(value))});
+        fields.push_back({to_str(sv(name)), to_str(sv(value))});
     }
     void on_header_impl(Ec&) override {}
     void on_body_init_impl(const Length&, Ec&) override {}
@@ -163,7 +159,7 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   const std::string_view target = line.substr(first + 1, second - first - 1);
   const std::string_view version = line.substr(second + 1);
   for (const char c : method)
-    if (!token_char(c)) return error(400, "The method is not a token.");
+    if (!is_tchar(c)) return error(400, "The method is not a token.");
   if (!exchange::valid_target_bytes(target))
     return error(400,
                  "The request target has a character that must be percent-encoded: a blank, a control character, "
@@ -174,21 +170,21 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
   // A higher minor is read as the highest that is known (RFC 9110 §2.5); Beast would refuse it.
   if (version[7] > '1') const_cast<char&>(version[7]) = '1';  // our own slab
-  ex.request.method = str(method);
+  ex.request.method = to_str(method);
   ex.head_only = method == "HEAD";
-  ex.request.target = str(target);
+  ex.request.target = to_str(target);
   ex.request.http = version[7] == '0' ? 10 : 11;
   return Result::kDone;
 }
 
 RequestParser::Result RequestParser::set_path(Exchange& ex) {
   exchange::Target target;
-  if (!exchange::split_target(view(ex.request.method), view(ex.request.target), &target))
+  if (!exchange::split_target(to_view(ex.request.method), to_view(ex.request.target), &target))
     return error(400, "The request target is neither a path nor an absolute http URI.");
-  if (!exchange::valid_percent(target.path) || !exchange::valid_percent(target.query))
+  if (!valid_percent(target.path) || !valid_percent(target.query))
     return error(400, "A '%' in the request target is not followed by two hexadecimal digits, or encodes NUL.");
-  ex.request.query = str(target.query);
-  if (!target.authority.empty()) ex.request.authority = str(target.authority);
+  ex.request.query = to_str(target.query);
+  if (!target.authority.empty()) ex.request.authority = to_str(target.authority);
   if (!exchange::valid_authority(target.authority)) return error(400, "The request target names no valid host.");
   if (target.asterisk) target.path = "*";
   ex.match_path = target.path;
@@ -199,9 +195,9 @@ RequestParser::Result RequestParser::set_path(Exchange& ex) {
   std::string_view path = ex.match_path;
   if (path.find('%') != std::string_view::npos) {
     char* out = ex.allocate(path.size());
-    path = {out, exchange::percent_decode(path, out)};
+    path = {out, percent_decode(path, out)};
   }
-  ex.request.path = str(path);
+  ex.request.path = to_str(path);
   return Result::kDone;
 }
 
@@ -216,18 +212,18 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
   for (bh_pair& field : ex.headers) {
     char* name = const_cast<char*>(field.name.ptr);  // our own slab
     for (size_t i = 0; i < field.name.len; ++i) name[i] = lower(name[i]);
-    const std::string_view value = view(field.value);
-    const std::string_view key = view(field.name);
+    const std::string_view value = to_view(field.value);
+    const std::string_view key = to_view(field.name);
     switch (key.size()) {
       case 4:
         if (key == "host") {
           if (++hosts > 1 || !exchange::valid_authority(value))
             return error(400, "Exactly one valid Host field is needed.");
-          if (view(ex.request.authority).empty()) ex.request.authority = field.value;
+          if (to_view(ex.request.authority).empty()) ex.request.authority = field.value;
         }
         break;
       case 6:
-        if (key == "cookie") ex.has_cookie = true;
+        if (key == BH_HEADER_COOKIE) ex.has_cookie = true;
         if (key == "expect") {
           if (!iequals(value, "100-continue"))
             return error(417, "The only expectation that can be met is 100-continue.");
@@ -236,7 +232,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
         if (key == "origin" && second(&origin)) return error(400, "Origin is given more than once.");
         break;
       case 9:
-        if (key == "x-api-key") {
+        if (key == BH_HEADER_API_KEY) {
           if (second(&api_key)) return error(400, "X-API-Key is given more than once.");
           ex.has_authorization = true;
         }
@@ -252,7 +248,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
         if (key == "content-type" && second(&content_type)) return error(400, "Content-Type is given more than once.");
         break;
       case 13:
-        if (key == "authorization") {
+        if (key == BH_HEADER_AUTHORIZATION) {
           if (second(&authorization)) return error(400, "Authorization is given more than once.");
           ex.has_authorization = true;
         }
@@ -292,14 +288,15 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
     chunked_ = true;
   }
   ex.keep_alive = ex.request.http >= 11 ? !close : keep_alive && !close;
-  if (view(ex.request.method) == "CONNECT") ex.keep_alive = false;  // what follows may be a tunnel's bytes
+  if (to_view(ex.request.method) == "CONNECT") ex.keep_alive = false;  // what follows may be a tunnel's bytes
   ex.body_complete = !chunked_ && content_length_ == 0;
   ex.request.headers = ex.headers.data();
   ex.request.header_count = ex.headers.size();
   return Result::kDone;
 }
 
-// Where a head cannot be good any more. Of a request line that is understood, hooks are told all the same.
+// Where a head cannot be good any more. Of a request line that is understood, hooks are told all
+// the same.
 RequestParser::Result RequestParser::refuse_head(std::string_view bytes, Exchange& ex, int status,
                                                  std::string_view detail) {
   if (const Result result = parse_first_line(bytes, ex); result != Result::kDone) return result;

@@ -58,8 +58,8 @@ class RequestParser {
 
   const Limits& limits_;
   std::unique_ptr<Beast> beast_;
-  // Offsets from the message's first byte: the current line, what is behind the request line, and how far
-  // the current line was looked at.
+  // Offsets from the message's first byte: the current line, what is behind the request line, and
+  // how far the current line was looked at.
   size_t line_begin_ = 0, first_line_end_ = 0, scanned_ = 0;
   size_t framing_ = 0;  // bytes of a chunked body, data included
   bool line_parsed_ = false, chunked_ = false;

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "bulkhead/attributes.h"
 #include "bulkhead/status.hpp"
 
 namespace bulkhead::http {
@@ -30,11 +31,11 @@ void append_number(std::string& out, uint64_t value) {
 // What the host says itself, and what is meant for a cache inside it.
 bool kept_back(std::string_view name) {
   return name == "content-length" || name == "transfer-encoding" || name == "connection" || name == "keep-alive" ||
-         name == "date" || name == "x-request-id" || name == "surrogate-key";
+         name == "date" || name == "x-request-id" || name == BH_HEADER_SURROGATE_KEY;
 }
 
 bool sane(const bh_pair& field) {
-  const std::string_view name = view(field.name), value = view(field.value);
+  const std::string_view name = to_view(field.name), value = to_view(field.value);
   if (name.empty()) return false;
   for (const char c : name)
     if (static_cast<unsigned char>(c) <= 0x20 || c == ':' || static_cast<unsigned char>(c) >= 0x7f) return false;
@@ -60,18 +61,18 @@ bool write_head(exchange::Exchange& ex, bool keep_alive, std::string_view date) 
     append_number(out, answer.body.size());
   }
   out += "\r\nx-request-id: ";
-  out += view(ex.request.id);
+  out += to_view(ex.request.id);
   bool all = true;
   for (const bh_pair& field : answer.headers) {
-    if (kept_back(view(field.name))) continue;
+    if (kept_back(to_view(field.name))) continue;
     if (!sane(field)) {
       all = false;
       continue;
     }
     out += "\r\n";
-    out += view(field.name);
+    out += to_view(field.name);
     out += ": ";
-    out += view(field.value);
+    out += to_view(field.value);
   }
   if (!keep_alive)
     out += "\r\nconnection: close";

@@ -13,7 +13,8 @@ namespace bulkhead::http {
 
 namespace {
 
-// Idle connections stay open this long after the drain began: a request that was on its way is answered.
+// Idle connections stay open this long after the drain began: a request that was on its way is
+// answered.
 constexpr uint64_t kGraceMs = 500;
 
 // Pistache clones one handler per thread; each clone serves one IoThread.
@@ -114,7 +115,8 @@ bool Server::drain() {
   for (const auto& io : threads_) io->call([&io] { io->drain(false); });
   bool idle_closed = false;
   uint64_t now = begin;
-  // Exchanges outlive their connections: COMPLETE hooks and late holders end first, then the plugins.
+  // Exchanges outlive their connections: COMPLETE hooks and late holders end first, then the
+  // plugins.
   while ((connections() != 0 || exchanges() != 0) && now < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     now = runtime::now_ns();

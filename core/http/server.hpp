@@ -54,7 +54,8 @@ class Server {
 
   // Starts the I/O threads and returns.
   void run();
-  // Stops accepting, answers what runs, closes, stops the threads. True if everything ended before the deadline.
+  // Stops accepting, answers what runs, closes, stops the threads. True if everything ended before
+  // the deadline.
   bool drain();
 
   struct Listener {

@@ -37,7 +37,8 @@ class Stream {
   }
   // What the peer still sends is of no interest: not even deciphered.
   ssize_t discard(std::span<char> scratch) { return ::recv(fd_, scratch.data(), scratch.size(), 0); }
-  // Nothing more is written. False where TLS could not say so yet: again when the socket takes bytes.
+  // Nothing more is written. False where TLS could not say so yet: again when the socket takes
+  // bytes.
   bool end() {
     if (tls_ && !tls_->end()) return false;
     ::shutdown(fd_, SHUT_WR);

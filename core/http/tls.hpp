@@ -48,7 +48,8 @@ class Session {
   // ready. The first ones do the handshake. After EAGAIN write the same bytes again, or more.
   ssize_t read(std::span<char> to);
   ssize_t write(std::span<const iovec> parts);
-  // Says that nothing more will be written (close_notify). False where the socket is full: again later.
+  // Says that nothing more will be written (close_notify). False where the socket is full: again
+  // later.
   bool end();
 
   bool established() const { return established_; }

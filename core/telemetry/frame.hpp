@@ -23,7 +23,8 @@ class FrameScope {
   const Frame outer_;
 };
 
-// Writes "SIGSEGV in people 1.4.2, step ..., request ..." on the signals of a crash, then lets the process die of it.
+// Writes "SIGSEGV in people 1.4.2, step ..., request ..." on the signals of a crash, then lets the
+// process die of it.
 void install_crash_handler();
 
 }  // namespace bulkhead::telemetry

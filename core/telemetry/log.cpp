@@ -14,7 +14,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "core/exchange/text.hpp"
+#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/value.hpp"
 
 namespace bulkhead::telemetry {
 
@@ -35,11 +36,6 @@ std::string timestamp() {
   return whole;
 }
 
-// Without control characters, which a terminal would obey.
-void append_plain(std::string_view text, std::string* line) {
-  for (const char c : text) *line += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-}
-
 // "2026-11-30T12:00:00.000Z info  message key=value"
 std::string text_line(Level level, std::string_view message, const Log::Fields& fields, bool colour) {
   static constexpr std::string_view kDim = "\x1b[2m", kOff = "\x1b[0m";
@@ -49,12 +45,12 @@ std::string text_line(Level level, std::string_view message, const Log::Fields& 
   std::string line(paint(kDim));
   line.append(timestamp()).append(paint(kOff)).append(" ").append(paint(kLevels[static_cast<size_t>(level)]));
   line.append(level_name(level)).append(paint(kOff)).append(level_name(level).size() < 5 ? "  " : " ");
-  append_plain(message, &line);
+  append_printable(message, &line);
   for (const auto& [key, value] : fields) {
     line.append(" ").append(paint(kDim));
-    append_plain(key, &line);
+    append_printable(key, &line);
     line.append("=").append(paint(kOff));
-    append_plain(value, &line);
+    append_printable(value, &line);
   }
   return line;
 }
@@ -149,11 +145,11 @@ class Log::Impl {
     all.reserve(fields.size());
     for (const auto& [key, value] : fields) {
       bh_log_field& field = all.emplace_back();
-      field.name = str(key);
+      field.name = to_str(key);
       field.value.kind = BH_TEXT;
-      field.value.as.s = str(value);
+      field.value.as.s = to_str(value);
     }
-    to->api->log(to->self, static_cast<int32_t>(line_level), str(message), all.data(), all.size());
+    to->api->log(to->self, static_cast<int32_t>(line_level), to_str(message), all.data(), all.size());
   }
 
   std::atomic<const Sink*> forwarded{nullptr};

@@ -1,5 +1,5 @@
 // Log: one line a message, as JSON or readable text, written by a thread of its own. A full
-// queue drops the oldest lines and counts them; nobody waits for a disk.
+// queue drops the oldest lines and counts them; no caller waits for a disk.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ class Log {
   void set_sink(const bh_log_sink* api, void* self);
   void clear_sink();
   uint64_t dropped() const;
-  // Closes and opens the file again, after a rotation. False if it cannot be opened; the old one stays.
+  // Closes and opens the file again, after a rotation. False if it cannot be opened; the old one
+  // stays.
   bool reopen();
 
  private:

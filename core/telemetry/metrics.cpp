@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/exchange/text.hpp"
+#include "bulkhead/value.hpp"
 
 namespace bulkhead::telemetry {
 
@@ -17,7 +17,7 @@ bool valid_name(std::string_view name) {
 std::vector<bh_str> strings(const std::vector<std::string>& from) {
   std::vector<bh_str> to;
   to.reserve(from.size());
-  for (const std::string& text : from) to.push_back(str(text));
+  for (const std::string& text : from) to.push_back(to_str(text));
   return to;
 }
 
@@ -28,14 +28,14 @@ void Metrics::replay(const Sink& sink, uint32_t id, const Metric& metric) {
   bh_metric m{};
   m.size = sizeof m;
   m.kind = metric.kind;
-  m.name = str(metric.name);
-  m.help = str(metric.help);
-  m.unit = str(metric.unit);
+  m.name = to_str(metric.name);
+  m.help = to_str(metric.help);
+  m.unit = to_str(metric.unit);
   m.labels = labels.data();
   m.label_count = labels.size();
   m.buckets = metric.buckets.empty() ? nullptr : metric.buckets.data();
   m.bucket_count = metric.buckets.size();
-  sink.api->metric(sink.self, id, str(metric.owner), &m);
+  sink.api->metric(sink.self, id, to_str(metric.owner), &m);
 }
 
 void Metrics::replay(const Sink& sink, uint32_t id, const Series& series) {
@@ -44,15 +44,15 @@ void Metrics::replay(const Sink& sink, uint32_t id, const Series& series) {
 }
 
 std::string Metrics::add(std::string_view owner, const bh_metric& metric, uint32_t* id) {
-  if (!valid_name(view(metric.name))) return "'" + std::string(view(metric.name)) + "' is not a metric name";
+  if (!valid_name(to_view(metric.name))) return "'" + std::string(to_view(metric.name)) + "' is not a metric name";
   Metric kept{std::string(owner),
-              std::string(view(metric.name)),
-              std::string(view(metric.help)),
-              std::string(view(metric.unit)),
+              std::string(to_view(metric.name)),
+              std::string(to_view(metric.help)),
+              std::string(to_view(metric.unit)),
               metric.kind,
               {},
               {}};
-  for (size_t i = 0; i < metric.label_count; ++i) kept.labels.emplace_back(view(metric.labels[i]));
+  for (size_t i = 0; i < metric.label_count; ++i) kept.labels.emplace_back(to_view(metric.labels[i]));
   if (metric.buckets != nullptr) kept.buckets.assign(metric.buckets, metric.buckets + metric.bucket_count);
 
   const std::lock_guard lock(mutex_);
@@ -76,14 +76,14 @@ std::string Metrics::series(uint32_t metric, const bh_str* labels, size_t count,
   if (count != metrics_[metric - 1].labels.size()) return metrics_[metric - 1].name + " has another number of labels";
   auto& known = metrics_[metric - 1].series;
   std::string key;
-  for (size_t i = 0; i < count; ++i) key.append(view(labels[i])).push_back('\0');
+  for (size_t i = 0; i < count; ++i) key.append(to_view(labels[i])).push_back('\0');
   if (const auto found = known.find(key); found != known.end()) {
     *id = found->second;
     return {};
   }
   if (known.size() == kMaxSeries) return metrics_[metric - 1].name + " has too many series";
   Series kept{metric, {}};
-  for (size_t i = 0; i < count; ++i) kept.labels.emplace_back(view(labels[i]));
+  for (size_t i = 0; i < count; ++i) kept.labels.emplace_back(to_view(labels[i]));
   series_.push_back(std::move(kept));
   *id = static_cast<uint32_t>(series_.size());
   known.emplace(std::move(key), *id);

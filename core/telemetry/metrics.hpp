@@ -1,6 +1,6 @@
 // Metrics: who registered what, and the way to whoever keeps them.
 //
-// Nobody keeps them until a sink comes; then what was registered is replayed to it.
+// Without a sink, recordings are dropped. A sink that comes later is told of all registrations.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,8 @@ class Metrics {
   // Empty on success, else why it is refused: malformed, or another owner has the name.
   std::string add(std::string_view owner, const bh_metric& metric, uint32_t* id);
   static constexpr size_t kMaxSeries = 10'000;  // of one metric
-  // Values of the metric's labels, in its order. Equal ones give the same series. Empty on success, else why not.
+  // Values of the metric's labels, in its order. Equal ones give the same series. Empty on success,
+  // else why not.
   std::string series(uint32_t metric, const bh_str* labels, size_t count, uint32_t* id);
   void record(uint32_t series, double value, bh_exchange* exemplar) const {
     if (const Sink* sink = sink_.load(std::memory_order_acquire); sink != nullptr && series != 0)

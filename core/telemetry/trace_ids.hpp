@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "bulkhead/hex.hpp"
+#include "bulkhead/text/hex.hpp"
 #include "core/exchange/exchange.hpp"
 
 namespace bulkhead::telemetry {

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "core/exchange/text.hpp"
+#include "bulkhead/value.hpp"
 
 namespace bulkhead::telemetry {
 
@@ -14,9 +14,9 @@ bh_span* Tracing::begin(std::string_view plugin, bh_exchange* ex, const bh_span*
   const bh_span* sink = sink_.load(std::memory_order_acquire);
   if (sink == nullptr) return &g_no_span;
   void* above = parent != nullptr && parent->api == sink->api ? parent->inner : nullptr;
-  // Below a span that nobody keeps there is none; it would begin a trace of its own.
+  // Below a dropped span there is none; it would begin a trace of its own.
   if (parent != nullptr && above == nullptr && ex == nullptr) return &g_no_span;
-  void* inner = sink->api->begin(sink->self, str(plugin), ex, above, kind, name);
+  void* inner = sink->api->begin(sink->self, to_str(plugin), ex, above, kind, name);
   if (inner == nullptr) return &g_no_span;
   return std::make_unique<bh_span>(bh_span{sink->api, sink->self, inner}).release();  // end() deletes it
 }

@@ -8,11 +8,11 @@
 
 #include "accesslog_embedded.hpp"
 #include "bulkhead/extensions/reopen.h"
-#include "bulkhead/extensions/trace_context.h"
-#include "bulkhead/hex.hpp"
+#include "bulkhead/extensions/trace_context.hpp"
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redact.hpp"
 #include "bulkhead/services/log_sink.h"
+#include "bulkhead/text/hex.hpp"
+#include "bulkhead/text/redact.hpp"
 #include "filter.hpp"
 #include "line.hpp"
 #include "writer.hpp"
@@ -82,7 +82,7 @@ class AccessLog : public bulkhead::Plugin {
         otlp_(config.at("otlp")),
         text_(wants_text(config)),
         colour_(on_terminal(config) && !no_colour()),
-        traces_(h.extension<bh_trace_context>(BH_TRACE_CONTEXT_ID)),
+        traces_(h),
         writer_(make_writer(config)) {
     static constexpr std::array<std::string_view, 1> kReason = {"reason"};
     const uint32_t dropped =
@@ -91,7 +91,6 @@ class AccessLog : public bulkhead::Plugin {
     written_series_ = h.series(h.metric(BH_COUNTER, "accesslog_lines_total", "Lines written."));
     full_series_ = h.series(dropped, std::array<std::string_view, 1>{"buffer_full"});
     failed_series_ = h.series(dropped, std::array<std::string_view, 1>{"write_failed"});
-    reopen_.size = sizeof reopen_;
     reopen_.reopen = [](void* self) {
       static_cast<AccessLog*>(static_cast<bulkhead::Plugin*>(self))->writer_->reopen();
     };
@@ -108,12 +107,11 @@ class AccessLog : public bulkhead::Plugin {
       }
     }
     writer_->start();
-    timer_ = host().raw()->timer(
-        host().raw(), 1000, 1000, [](void* self) { static_cast<AccessLog*>(self)->report(); }, this);
+    timer_ = host().every(1000, [this] { report(); });
   }
 
   void stop() override {
-    host().raw()->timer_cancel(host().raw(), timer_);
+    timer_ = {};
     writer_->stop();
     report();
     sink_ = {};
@@ -139,38 +137,35 @@ class AccessLog : public bulkhead::Plugin {
   }
 
   bh_flow complete(const Request& request) {
-    bh_outcome outcome{};
-    outcome.size = sizeof outcome;
-    if (host().raw()->ex_outcome(host().raw(), request.handle(), &outcome) != BH_OK) return BH_NEXT;
-    const double share = share_of(rules_, request.route(), request.method(), outcome.status, outcome.duration_ns);
+    const auto outcome = request.outcome();
+    if (!outcome) return BH_NEXT;
+    const double share = share_of(rules_, request.route(), request.method(), outcome->status, outcome->duration_ns);
     if (share <= 0 || (share < 1 && place_of(request.id()) >= share)) return BH_NEXT;
 
-    const bh_request& rq = request.raw();
     char trace[32], span[16];
     Entry entry;
     entry.unix_ns = static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count());
     entry.service = service_;
-    entry.version = to_view(host().raw()->version);
-    bh_trace_ids ids{};
-    ids.size = sizeof ids;
-    if (traces_ != nullptr && traces_->get(host().raw(), request.handle(), &ids) == BH_OK) {
-      entry.trace_id = hex(ids.trace_id, trace);
-      entry.span_id = hex(ids.span_id, span);
+    entry.version = host().version();
+    const auto ids = traces_.of(request.handle());
+    if (ids) {
+      entry.trace_id = hex(ids->trace_id, trace);
+      entry.span_id = hex(ids->span_id, span);
     }
     entry.request_id = request.id();
     entry.method = request.method();
     entry.path = request.path_as_sent();
     entry.query = request.query();
     entry.route = request.route();
-    entry.protocol = rq.http == 10 ? "HTTP/1.0" : "HTTP/1.1";
+    entry.protocol = request.http_version() == 10 ? "HTTP/1.0" : "HTTP/1.1";
     entry.peer = request.peer();
     entry.user_agent = request.header("user-agent");
-    entry.plugin = outcome.author.len != 0 ? to_view(outcome.author) : "host";
-    entry.status = outcome.status;
-    entry.duration_ns = outcome.duration_ns;
-    entry.bytes = outcome.bytes_out;
+    entry.plugin = !outcome->author.empty() ? outcome->author : "host";
+    entry.status = outcome->status;
+    entry.duration_ns = outcome->duration_ns;
+    entry.bytes = outcome->bytes_out;
     std::string line;
     line.reserve(512);
     if (text_)
@@ -233,13 +228,13 @@ class AccessLog : public bulkhead::Plugin {
   const std::vector<Rule> rules_;
   const bool otlp_;
   const bool text_, colour_;
-  const bh_trace_context* traces_;
+  const bulkhead::TraceContext traces_;
   const std::unique_ptr<Writer> writer_;
   bulkhead::Service<bh_log_sink> sink_;
-  bh_reopen reopen_{};
+  bh_reopen reopen_ = bulkhead::sized<bh_reopen>();
   uint32_t written_series_ = 0, full_series_ = 0, failed_series_ = 0;
-  uint64_t timer_ = 0;
   Writer::Counts reported_;
+  bulkhead::Timer timer_;
 };
 
 constexpr bh_need kNeeds[] = {bulkhead::service(BH_LOG_SINK_ID, BH_LOG_SINK_VERSION, true)};

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
 
 namespace accesslog {
 

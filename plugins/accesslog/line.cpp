@@ -4,8 +4,9 @@
 #include <cstdio>
 #include <ctime>
 
-#include "bulkhead/redact.hpp"
-#include "bulkhead/utf8.hpp"
+#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/json_string.hpp"
+#include "bulkhead/text/redact.hpp"
 
 namespace accesslog {
 
@@ -15,17 +16,13 @@ void member(std::string_view name, std::string_view value, std::string* out) {
   if (value.empty()) return;
   if (out->back() != '{') *out += ',';
   out->append("\"").append(name).append("\":");
-  append_json_string(value, out);
+  bulkhead::append_json_string_lossy(value, out);
 }
 
 void number(std::string_view name, uint64_t value, std::string* out) {
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   out->append(",\"").append(name).append("\":").append(digits, end);
-}
-
-void append_plain(std::string_view text, std::string* out) {
-  for (const char c : text) *out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
 }
 
 void timestamp(uint64_t unix_ns, std::string* out) {
@@ -46,26 +43,6 @@ void timestamp(uint64_t unix_ns, std::string* out) {
 }
 
 }  // namespace
-
-// Most texts are ASCII and need no pass of the library's.
-void append_json_string(std::string_view text, std::string* out) {
-  if (!bulkhead::is_ascii(text)) {
-    out->append(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    return;
-  }
-  *out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out->append({'\\', c});
-    } else if (c < 0x20) {
-      static constexpr std::string_view kHex = "0123456789abcdef";
-      out->append({'\\', 'u', '0', '0', kHex[static_cast<size_t>(c >> 4)], kHex[static_cast<size_t>(c & 15)]});
-    } else {
-      *out += c;
-    }
-  }
-  *out += '"';
-}
 
 void append_line(const Entry& entry, std::span<const std::string> redact, std::string* out) {
   timestamp(entry.unix_ns, out);
@@ -111,14 +88,14 @@ void append_text_line(const Entry& entry, std::span<const std::string> redact, b
   timestamp(entry.unix_ns, &whole);  // {"timestamp":"2026-11-30T12:00:00.000Z"
   static constexpr size_t kTime = 25, kLength = 12;
   out->append(dim).append(whole, kTime, kLength).append(off).append(" ");
-  append_plain(entry.method, out);
+  bulkhead::append_printable(entry.method, out);
   out->append(" ");
-  append_plain(entry.path, out);
+  bulkhead::append_printable(entry.path, out);
   if (!entry.query.empty()) {
     std::string query;
     bulkhead::redact_query(entry.query, redact, &query);
     out->append("?");
-    append_plain(query, out);
+    bulkhead::append_printable(query, out);
   }
   char numbers[96];
   const int n = std::snprintf(numbers, sizeof numbers, "%.3f ms %llu B ", static_cast<double>(entry.duration_ns) * 1e-6,

@@ -17,14 +17,12 @@ struct Entry {
   uint64_t duration_ns = 0, bytes = 0;
 };
 
-// Appends the line with its end. Values in `query` named by `redact`, or known to be secrets, are REDACTED.
+// Appends the line with its end. Values in `query` named by `redact`, or known to be secrets, are
+// REDACTED.
 void append_line(const Entry& entry, std::span<const std::string> redact, std::string* out);
 
 // "12:00:00.000 GET /people?limit=3 200 1.234 ms 456 B 127.0.0.1", by UTC; control characters of
 // the request are blanks.
 void append_text_line(const Entry& entry, std::span<const std::string> redact, bool colour, std::string* out);
-
-// RFC 8259, UTF-8; what is none becomes U+FFFD.
-void append_json_string(std::string_view text, std::string* out);
 
 }  // namespace accesslog

@@ -21,7 +21,7 @@ constexpr auto kPause = std::chrono::milliseconds(100);  // longest that a line 
 constexpr int kPatienceMs = 100;                         // for the reader of a pipe, between looks at stopping_
 constexpr auto kLastPatience = std::chrono::seconds(1);  // all in all, once the host stops
 
-// A pipe that nobody reads is an error here, not a wait for somebody.
+// A pipe without a reader is an error here, not a wait.
 int open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
   if (fd >= 0) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);

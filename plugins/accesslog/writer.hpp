@@ -1,8 +1,8 @@
 // Writer: lines from all threads to one descriptor, without anybody waiting for it.
 //
-// A thread appends to one of several buffers under a lock that nobody holds for longer than a copy; a thread of the
-// writer's own takes the buffers and writes. What finds a buffer full is dropped and counted, and so are lines that the
-// disk, or the reader of a pipe, does not take.
+// A thread appends to one of several buffers under a lock that is held only for a copy;
+// a thread of the writer's own takes the buffers and writes. What finds a buffer full is dropped
+// and counted, and so are lines that the disk, or the reader of a pipe, does not take.
 #pragma once
 
 #include <array>
@@ -24,8 +24,9 @@ class Writer {
     uint64_t written = 0, dropped_full = 0, dropped_failed = 0;  // lines
   };
 
-  // "" = standard output. Throws std::runtime_error where the file cannot be opened. `failed` is told, on the
-  // writer's thread, why lines are lost or a file is not opened again: once for each new reason.
+  // "" = standard output. Throws std::runtime_error where the file cannot be opened. `failed` is
+  // told, on the writer's thread, why lines are lost or a file is not opened again: once for each
+  // new reason.
   Writer(std::string path, size_t buffer_bytes, std::function<void(const std::string&)> failed);
   ~Writer() { stop(); }
   Writer(const Writer&) = delete;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bulkhead/address.hpp"
+#include "bulkhead/net/address.hpp"
 
 namespace auth {
 

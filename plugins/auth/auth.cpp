@@ -1,15 +1,14 @@
-// The auth plugin: who calls, by API key, by access token of an OpenID provider, or by client certificate.
+// The auth plugin: who calls, by API key, by access token of an OpenID provider, or by client
+// certificate.
 #include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 
 #include "auth_embedded.hpp"
 #include "authenticator.hpp"
-#include "bulkhead/extensions/command.h"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.hpp"
 #include "key_admin.hpp"
@@ -19,19 +18,16 @@
 
 namespace auth {
 
-using bulkhead::Exchange;
 using bulkhead::Failure;
 using bulkhead::Json;
 using bulkhead::Request;
+using bulkhead::Response;
 using bulkhead::SqlResult;
 
 namespace {
 
 constexpr std::string_view kScope = "keys:admin";
 constexpr std::chrono::seconds kPatience{30};
-constexpr bh_command_info kCommandList[] = {{BH_LIT("keys"), bulkhead::to_str(kKeysUsage),
-                                             BH_LIT("API keys: made (and shown once), listed, rotated, revoked.")}};
-
 Json without_peppers(Json config) {
   config["keys"].erase("pepper");
   config["keys"].erase("previous_peppers");
@@ -49,14 +45,15 @@ class Auth : public bulkhead::Plugin {
         authenticator_(h, settings_, [this] { tell_health(); }) {
     hook(BH_AUTHENTICATE, [this](const Request& request) { return authenticator_.authenticate(request); });
     if (!settings_.keys) return;
-    const Json operations = Json::parse(auth_embedded::operations_json);
-    const auto operation = [&](const char* name) { return operations.at(name).dump(); };
+    const bulkhead::Operations operation(auth_embedded::operations_json);
     get("/auth/keys", &Auth::admin<&KeyAdmin::list>, operation("list"), {.scope = kScope});
     post("/auth/keys", &Auth::admin<&KeyAdmin::create>, operation("create"), {.scope = kScope, .max_body = 16 * 1024});
     get("/auth/keys/{id}", &Auth::admin<&KeyAdmin::show>, operation("show"), {.scope = kScope});
     del("/auth/keys/{id}", &Auth::admin<&KeyAdmin::revoke>, operation("revoke"), {.scope = kScope});
     post("/auth/keys/{id}/rotate", &Auth::admin<&KeyAdmin::rotate>, operation("rotate"),
          {.scope = kScope, .max_body = 16 * 1024});
+    command("keys", kKeysUsage, "API keys: made (and shown once), listed, rotated, revoked.",
+            [this](bulkhead::Arguments arguments, const bulkhead::Print& print) { run_keys(arguments, print); });
     if (settings_.peppers->get()->front().empty())
       host().warn(
           "keys.pepper is empty: who steals the table of keys can test guesses against it; set it from a secret");
@@ -90,9 +87,6 @@ class Auth : public bulkhead::Plugin {
     admin_.reset();
     store_.reset();
   }
-  const void* extension(std::string_view id) override {
-    return id == BH_COMMAND_ID && settings_.keys ? &kCommands : nullptr;
-  }
 
  private:
   void tell_health() {
@@ -108,37 +102,18 @@ class Auth : public bulkhead::Plugin {
     }
   }
 
-  template <void (KeyAdmin::*Method)(const Request&, const Exchange&) const>
-  void admin(const Request& request, Exchange ex) {
-    const Exchange held = std::move(ex);
-    (*admin_.*Method)(request, held);
+  template <bulkhead::Task<Response> (KeyAdmin::*Method)(Request) const>
+  bulkhead::Task<Response> admin(Request request) {
+    return (*admin_.*Method)(request);
   }
 
-  static int32_t run(void* self, bh_str /*name*/, const bh_str* args, size_t n, void (*print)(void* out, bh_str text),
-                     void* out, bh_error* err) {
-    auto& me = static_cast<Auth&>(*static_cast<Plugin*>(self));
-    try {
-      std::future<SqlResult> migrated = me.migrated_.get_future();
-      if (migrated.wait_for(kPatience) != std::future_status::ready)
-        throw Failure(BH_E_UNAVAILABLE, "the database is not available");
-      if (const SqlResult result = migrated.get(); !result.ok()) throw Failure(result.status, result.message);
-      std::vector<std::string> words;
-      for (size_t i = 0; i < n; ++i) words.emplace_back(bulkhead::to_view(args[i]));
-      keys_command(*me.store_, me.settings_, words,
-                   [&](const std::string& text) { print(out, bulkhead::to_str(text)); });
-      return 0;
-    } catch (const std::invalid_argument& wrong) {
-      bulkhead::set_error(err, BH_E_INVALID, wrong.what());
-      return 2;
-    } catch (const Failure& failure) {
-      bulkhead::set_error(err, failure.code, failure.message);
-      return 1;
-    } catch (const std::exception& error) {
-      bulkhead::set_error(err, BH_E_INTERNAL, error.what());
-      return 1;
-    }
+  void run_keys(bulkhead::Arguments arguments, const bulkhead::Print& print) {
+    std::future<SqlResult> migrated = migrated_.get_future();
+    if (migrated.wait_for(kPatience) != std::future_status::ready)
+      throw Failure(BH_E_UNAVAILABLE, "the database is not available");
+    if (const SqlResult result = migrated.get(); !result.ok()) throw Failure(result.status, result.message);
+    keys_command(*store_, settings_, {arguments.begin(), arguments.end()}, print);
   }
-  static constexpr bh_commands kCommands{sizeof(bh_commands), std::size(kCommandList), kCommandList, &run};
 
   std::mutex health_;
   std::atomic<int32_t> state_{BH_STARTING};  // of the table of keys

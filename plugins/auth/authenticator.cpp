@@ -1,22 +1,17 @@
 #include "authenticator.hpp"
 
 #include <algorithm>
-#include <chrono>
 
-#include "bulkhead/extensions/introspect.h"
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
+#include "bulkhead/text/scopes.hpp"
 
 namespace auth {
 
-using bulkhead::Exchange;
 using bulkhead::Problem;
 using bulkhead::Request;
-using bulkhead::Response;
 using bulkhead::to_view;
 
 namespace {
-
-constexpr uint64_t kUsedMs = 10'000;
 
 std::string_view verdict_name(Verdict verdict) {
   switch (verdict) {
@@ -40,24 +35,7 @@ std::string_view verdict_name(Verdict verdict) {
   return "";
 }
 
-// A * stands for text within one part of the name: what is escaped, or begins the next part, is none of it.
-bool subject_matches(std::string_view pattern, std::string_view subject) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == subject;
-  if (!subject.starts_with(pattern.substr(0, star))) return false;
-  const std::string_view rest = pattern.substr(star + 1);
-  for (size_t i = star; i <= subject.size(); ++i) {
-    if (subject_matches(rest, subject.substr(i))) return true;
-    if (i == subject.size() || subject[i] == ',' || subject[i] == '+' || subject[i] == '\\') return false;
-  }
-  return false;
-}
-
 constexpr std::array<std::string_view, 4> kKinds = {"any", "key", "token", "certificate"};
-
-void poll_again(void* self, void (*run)(void*), const bulkhead::Host& host, uint64_t every_ms, uint64_t* timer) {
-  *timer = host.raw()->timer(host.raw(), every_ms, every_ms, run, self);
-}
 
 }  // namespace
 
@@ -65,44 +43,23 @@ Authenticator::Authenticator(bulkhead::Host host, const Settings& settings, std:
     : host_(host),
       settings_(settings),
       attempts_(settings.failures_per_minute),
-      ring_(settings.cached_keys, settings.stale),
-      tokens_(settings.cached_tokens),
-      changed_(std::move(changed)) {
-  for (const IssuerSettings& issuer : settings.issuers) issuers_.push_back(std::make_unique<Issuer>(issuer));
+      introspection_(host),
+      keys_(host, settings_),
+      certificates_(settings_),
+      tokens_(host, settings_, std::move(changed)) {
   static constexpr std::string_view kLabels[] = {"kind", "result"};
   attempts_metric_ = host_.metric(BH_COUNTER, "auth_attempts_total",
                                   "Requests by the kind of their credentials and what became of them.", kLabels);
 }
 
 void Authenticator::start(KeyStore* store) {
-  store_ = store;
-  for (const auto& issuer : issuers_)
-    issuer->start([this](const Issuer& which, const std::string& error, const std::vector<std::string>& refused) {
-      fetched(which, error);
-      for (const std::string& key : refused)
-        host_.warn("a key of the issuer is too weak", {{"issuer", which.settings().rules.issuer}, {"reason", key}});
-    });
-  if (store == nullptr) return;
-  poll_again(
-      this, [](void* self) { static_cast<Authenticator*>(self)->poll(); }, host_, settings_.poll_ms, &poll_timer_);
-  poll_again(
-      this, [](void* self) { static_cast<Authenticator*>(self)->note_used(); }, host_, kUsedMs, &used_timer_);
+  tokens_.start();
+  if (store != nullptr) keys_.start(*store);
 }
 
 void Authenticator::stop() {
-  for (const uint64_t timer : {poll_timer_, used_timer_})
-    if (timer != 0) host_.raw()->timer_cancel(host_.raw(), timer);
-  poll_timer_ = used_timer_ = 0;
-  note_used();
-  for (const auto& issuer : issuers_) issuer->stop();
-}
-
-std::string Authenticator::trouble() const {
-  for (const auto& issuer : issuers_)
-    if (!issuer->keys())
-      return "no token of " + issuer->settings().rules.issuer +
-             " can be checked: " + (issuer->error().empty() ? "its keys are on their way" : issuer->error());
-  return {};
+  keys_.stop();
+  tokens_.stop();
 }
 
 void Authenticator::count(std::string_view kind, Verdict verdict, bh_exchange* ex) {
@@ -118,24 +75,24 @@ void Authenticator::count(std::string_view kind, Verdict verdict, bh_exchange* e
 }
 
 void Authenticator::identify(const Request& request, const Identity& identity) {
-  request.attribute("identity.subject", identity.subject);
-  request.attribute("identity.kind", identity.kind);
+  request.attribute(BH_IDENTITY_SUBJECT, identity.subject);
+  request.attribute(BH_IDENTITY_KIND, identity.kind);
   const std::string more = public_scope(request);
-  if (more.empty() || has_scope(identity.scopes, more))
-    request.attribute("identity.scopes", identity.scopes);
+  if (more.empty() || bulkhead::has_scope(identity.scopes, more))
+    request.attribute(BH_IDENTITY_SCOPES, identity.scopes);
   else
-    request.attribute("identity.scopes", identity.scopes.empty() ? more : identity.scopes + " " + more);
-  if (!identity.tenant.empty()) request.attribute("identity.tenant", identity.tenant);
+    request.attribute(BH_IDENTITY_SCOPES, identity.scopes.empty() ? more : identity.scopes + " " + more);
+  if (!identity.tenant.empty()) request.attribute(BH_IDENTITY_TENANT, identity.tenant);
 }
 
 // ------------------------------------------------------------------ the answer
 
-Response Authenticator::refusal(const Request& request, const Outcome& outcome, std::string_view kind) {
+bh_flow Authenticator::refuse(const Request& request, std::string_view kind, const Outcome& outcome) {
   count(kind, outcome.verdict, request.handle());
   if (outcome.verdict == Verdict::kUnavailable) {
     Problem problem(503, outcome.why);
     problem.headers.emplace_back("retry-after", "1");
-    return bulkhead::problem(problem, request.id());
+    throw problem;
   }
   const bool last = attempts_.failed(request.peer(), host_.now_ns());
   host_.log(BH_WARN, last ? "authentication failed; this address is turned away for a while" : "authentication failed",
@@ -146,37 +103,26 @@ Response Authenticator::refusal(const Request& request, const Outcome& outcome, 
              {"request_id", request.id()}},
             request.handle());
   Problem problem(401, outcome.why);
-  // RFC 6750 §3: no error is named to who did not use this scheme. The description is one of our own texts, without
-  // quotes.
+  // RFC 6750 §3: no error is named to callers who did not use this scheme. The description is one
+  // of our own texts, without quotes.
   problem.headers.emplace_back("www-authenticate",
                                outcome.verdict == Verdict::kMalformed && kind == "any"
                                    ? std::string("Bearer")
                                    : R"(Bearer error="invalid_token", error_description=")" + outcome.why + '"');
   problem.headers.emplace_back("cache-control", "no-store");
-  return bulkhead::problem(problem, request.id());
+  throw problem;
 }
 
-bh_flow Authenticator::settle(const Request& request, const Outcome& outcome, std::string_view kind) {
-  // Keys end by the database's clock, which all hosts share.
-  const int64_t now = wall_ms() + (kind == "key" ? ahead_ms_.load(std::memory_order_relaxed) : 0);
-  if (outcome.verdict == Verdict::kGood && (outcome.identity->expires_ms == 0 || now < outcome.identity->expires_ms)) {
-    count(kind, Verdict::kGood, request.handle());
-    identify(request, *outcome.identity);
-    return BH_NEXT;
-  }
-  const Outcome wrong = outcome.verdict == Verdict::kGood
-                            ? Outcome{Verdict::kExpired, nullptr, "The credentials have expired."}
-                            : outcome;
-  return refusal(request, wrong, kind).send(host_.raw(), request.handle()) == BH_E_INVALID ? bh_flow{BH_E_INTERNAL}
-                                                                                           : bh_flow{BH_DONE};
+bh_flow Authenticator::settle(const Request& request, const Verifier& verifier, const Outcome& outcome) {
+  if (outcome.verdict != Verdict::kGood) return refuse(request, verifier.kind(), outcome);
+  if (outcome.identity->expires_ms != 0 && verifier.now_ms() >= outcome.identity->expires_ms)
+    return refuse(request, verifier.kind(), {Verdict::kExpired, nullptr, "The credentials have expired."});
+  count(verifier.kind(), Verdict::kGood, request.handle());
+  identify(request, *outcome.identity);
+  return BH_NEXT;
 }
 
-void Authenticator::settle_later(const Request& request, const Exchange& held, const Outcome& outcome,
-                                 std::string_view kind) {
-  if (settle(request, outcome, kind) == BH_NEXT) held.resume();
-}
-
-// --------------------------------------------------------------- who shows what
+// ------------------------------------------------------------------- credentials
 
 bh_flow Authenticator::authenticate(const Request& request) {
   const Credential credential = credential_of(request);
@@ -189,9 +135,9 @@ bh_flow Authenticator::authenticate(const Request& request) {
   }
   switch (credential.kind) {
     case Credential::Kind::kKey:
-      return by_key(request, credential.text);
+      return by(keys_, request, credential.text);
     case Credential::Kind::kToken:
-      return by_token(request, credential.text);
+      return by(tokens_, request, credential.text);
     case Credential::Kind::kSeveral: {
       count("any", Verdict::kMalformed, request.handle());
       Problem problem(400, std::string(credential.why));
@@ -199,19 +145,25 @@ bh_flow Authenticator::authenticate(const Request& request) {
       throw problem;
     }
     default:
-      return settle(request, {Verdict::kMalformed, nullptr, std::string(credential.why)}, "any");
+      return refuse(request, "any", {Verdict::kMalformed, nullptr, std::string(credential.why)});
   }
+}
+
+bh_flow Authenticator::by(Verifier& verifier, const Request& request, std::string_view credential) {
+  if (const auto outcome = verifier.known(request, credential)) return settle(request, verifier, *outcome);
+  return bulkhead::start(request, by_asking(verifier, request, credential));
+}
+
+bulkhead::Task<bh_flow> Authenticator::by_asking(Verifier& verifier, Request request, std::string_view credential) {
+  auto asked = verifier.ask(request, credential);
+  const Outcome outcome = co_await asked;
+  co_return settle(request, verifier, outcome);
 }
 
 bh_flow Authenticator::by_certificate_or_nobody(const Request& request) {
   if (!settings_.certificates.empty()) {
-    const std::string_view subject = request.attribute("tls.client.subject");
-    for (const CertificateRule& rule : settings_.certificates) {
-      if (subject.empty() || !subject_matches(rule.subject, subject)) continue;
-      count("certificate", Verdict::kGood, request.handle());
-      identify(request, {"cert:" + std::string(subject), "certificate", rule.scopes, rule.tenant, 0});
-      return BH_NEXT;
-    }
+    const auto outcome = certificates_.known(request, request.attribute(BH_TLS_CLIENT_SUBJECT));
+    if (outcome->verdict == Verdict::kGood) return settle(request, certificates_, *outcome);
   }
   if (!public_scope(request).empty()) identify(request, {"anonymous", "anonymous", "", "", 0});
   return BH_NEXT;
@@ -220,23 +172,18 @@ bh_flow Authenticator::by_certificate_or_nobody(const Request& request) {
 // The scope of a route that is public by configuration, "" where it is not.
 std::string Authenticator::public_scope(const Request& request) {
   if (settings_.public_routes.empty() || request.route().empty()) return {};
-  const auto* introspect = host_.extension<bh_introspect>(BH_INTROSPECT_ID);
-  if (introspect == nullptr) return {};
+  if (!introspection_) return {};
   const std::lock_guard lock(public_mutex_);
-  if (const uint64_t generation = introspect->generation(host_.raw()); generation != public_generation_) {
+  if (const uint64_t generation = introspection_.generation(); generation != public_generation_) {
     public_generation_ = generation;
     public_scopes_.clear();
-    introspect->routes(
-        host_.raw(),
-        [](void* self, const bh_route_info* info) {
-          auto& me = *static_cast<Authenticator*>(self);
-          for (const PublicRoute& each : me.settings_.public_routes)
-            if ((each.method.empty() || each.method == to_view(info->method)) &&
-                bulkhead::glob_match(each.route, to_view(info->pattern)))
-              me.public_scopes_[std::string(to_view(info->method)).append(" ").append(to_view(info->pattern))] =
-                  to_view(info->scope);
-        },
-        this);
+    introspection_.routes([this](const bh_route_info& info) {
+      for (const PublicRoute& each : settings_.public_routes)
+        if ((each.method.empty() || each.method == to_view(info.method)) &&
+            bulkhead::glob_match(each.route, to_view(info.pattern)))
+          public_scopes_[std::string(to_view(info.method)).append(" ").append(to_view(info.pattern))] =
+              to_view(info.scope);
+    });
   }
   for (const std::string_view method : {request.method(), std::string_view(request.method() == "HEAD" ? "GET" : "")}) {
     const auto found = public_scopes_.find(std::string(method).append(" ").append(request.route()));

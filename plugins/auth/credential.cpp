@@ -1,6 +1,6 @@
 #include "credential.hpp"
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "key.hpp"
 
 namespace auth {
@@ -10,11 +10,10 @@ using Kind = Credential::Kind;
 Credential credential_of(const bulkhead::Request& request) {
   std::string_view authorization, api_key;
   int count = 0;
-  const bh_request& raw = request.raw();
-  for (size_t i = 0; i < raw.header_count; ++i) {
-    const std::string_view name = bulkhead::to_view(raw.headers[i].name);
-    if (name != "authorization" && name != "x-api-key") continue;
-    (name == "authorization" ? authorization : api_key) = bulkhead::trim_ows(bulkhead::to_view(raw.headers[i].value));
+  for (const bh_pair& field : request.fields()) {
+    const std::string_view name = bulkhead::to_view(field.name);
+    if (name != BH_HEADER_AUTHORIZATION && name != BH_HEADER_API_KEY) continue;
+    (name == BH_HEADER_AUTHORIZATION ? authorization : api_key) = bulkhead::trim_ows(bulkhead::to_view(field.value));
     ++count;
   }
   if (count == 0) return {};

@@ -15,8 +15,8 @@ struct Credential {
   std::string_view why;   // of kWrong and kSeveral
 };
 
-// "Authorization: Bearer KEY_OR_TOKEN" (RFC 6750 §2.1) or "X-API-Key: KEY", one of them once. Never from the query:
-// it ends up in logs and histories.
+// "Authorization: Bearer KEY_OR_TOKEN" (RFC 6750 §2.1) or "X-API-Key: KEY", one of them once. Never
+// from the query: it ends up in logs and histories.
 Credential credential_of(const bulkhead::Request& request);
 
 }  // namespace auth

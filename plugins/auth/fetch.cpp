@@ -6,8 +6,8 @@
 #include <memory>
 #include <stdexcept>
 
-#include "bulkhead/fields.hpp"
-#include "bulkhead/json_text.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/text/json.hpp"
 
 namespace auth {
 

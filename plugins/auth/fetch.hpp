@@ -1,5 +1,5 @@
-// A document of JSON from where an issuer publishes it, by libcurl. Nobody's request waits in here: one thread calls
-// it.
+// A document of JSON from where an issuer publishes it, by libcurl. No request waits in here:
+// one thread calls it.
 #pragma once
 
 #include <atomic>
@@ -14,13 +14,14 @@ struct FetchSettings {
   uint32_t timeout_ms = 5'000;
 };
 
-// https, or http to a loopback address: anything else could be read or changed on its way. "" or what is wrong.
+// https, or http to a loopback address: anything else could be read or changed on its way. "" or
+// what is wrong.
 std::string check_url(const std::string& url);
 // "https://login.example:8443" of "https://login.example:8443/keys".
 std::string origin_of(const std::string& url);
 
-// Follows no redirect and takes at most 256 KiB. Throws std::runtime_error with what is wrong. Ends soon where `stop`
-// is set.
+// Follows no redirect and takes at most 256 KiB. Throws std::runtime_error with what is wrong. Ends
+// soon where `stop` is set.
 nlohmann::json fetch_json(const std::string& url, const FetchSettings& settings, const std::atomic<bool>& stop);
 
 }  // namespace auth

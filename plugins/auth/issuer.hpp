@@ -1,7 +1,7 @@
 // An OpenID provider: its keys, fetched by discovery (OpenID Connect Discovery 1.0 §4) and kept.
 //
-// A thread of each fetches. Whoever meets a key id that is not known may wait for the next fetch; keys that are known
-// stay good while the issuer is away.
+// A thread of each fetches. Whoever meets a key id that is not known may wait for the next fetch;
+// keys that are known stay good while the issuer is away.
 #pragma once
 
 #include <atomic>
@@ -43,7 +43,7 @@ class Issuer {
   Issuer& operator=(const Issuer&) = delete;
 
   void start(Report report);
-  // Everybody who waits is called.
+  // Calls all that wait for a fetch.
   void stop();
 
   const IssuerSettings& settings() const { return settings_; }
@@ -57,11 +57,12 @@ class Issuer {
     const std::lock_guard lock(mutex_);
     return error_;
   }
-  // [any] Calls `then` after the next fetch, which is soon but not sooner than `pause` after the last one. On the
-  // fetching thread. False where too many wait: it will not be called.
+  // [any] Calls `then` after the next fetch, which is soon but not sooner than `pause` after the
+  // last one. On the fetching thread. False where too many wait: it will not be called.
   bool when_fetched(std::function<void()> then);
 
-  // The key that this token names, or the only one that fits where it names none. Lives as long as the set.
+  // The key that this token names, or the only one that fits where it names none. Lives as long as
+  // the set.
   static const Jwk* find(const Keys& keys, const Token& token);
 
  private:

@@ -10,7 +10,7 @@
 #include <array>
 #include <stdexcept>
 
-#include "bulkhead/base64url.hpp"
+#include "bulkhead/text/base64url.hpp"
 
 namespace auth {
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <set>
 
-#include "bulkhead/base64url.hpp"
-#include "bulkhead/fields.hpp"
-#include "bulkhead/json_text.hpp"
+#include "bulkhead/text/base64url.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/text/json.hpp"
 
 namespace auth {
 
@@ -91,8 +91,8 @@ std::string scopes_of(const Json& claims, const Rules& rules) {
   return joined;
 }
 
-// Access tokens are "JWT" or "at+jwt" where they say (RFC 9068 §2.1): an ID token's or a logout token's type is
-// refused.
+// Access tokens are "JWT" or "at+jwt" where they say (RFC 9068 §2.1): an ID token's or a logout
+// token's type is refused.
 bool type_of_access_tokens(const Json& header) {
   if (!header.contains("typ")) return true;
   const std::string* typ = text_in(header, "typ");

@@ -1,4 +1,5 @@
-// JSON Web Tokens: read (RFC 7515, RFC 7519), and their claims checked (RFC 7519 §4.1, RFC 9068, RFC 8725).
+// JSON Web Tokens: read (RFC 7515, RFC 7519), and their claims checked (RFC 7519 §4.1, RFC 9068,
+// RFC 8725).
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ struct Rules {
   std::map<std::string, std::vector<std::string>> scopes;  // claim's value -> scopes; empty: as they stand
 };
 
-// Of a token whose signature is good. Empty on success, else what is wrong; *verdict says of what kind.
+// Of a token whose signature is good. Empty on success, else what is wrong; *verdict says of what
+// kind.
 std::string check_claims(const nlohmann::json& claims, const Rules& rules, int64_t now_s, Identity* identity,
                          Verdict* verdict);
 

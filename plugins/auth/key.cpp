@@ -9,8 +9,8 @@
 #include <set>
 #include <stdexcept>
 
-#include "bulkhead/base64url.hpp"
-#include "bulkhead/hex.hpp"
+#include "bulkhead/text/base64url.hpp"
+#include "bulkhead/text/hex.hpp"
 
 namespace auth {
 
@@ -94,11 +94,6 @@ std::vector<std::string> split_scopes(std::string_view scopes) {
     scopes.remove_prefix(blank == std::string_view::npos ? scopes.size() : blank + 1);
   }
   return list;
-}
-
-bool has_scope(std::string_view scopes, std::string_view scope) {
-  const auto list = split_scopes(scopes);
-  return std::find(list.begin(), list.end(), scope) != list.end();
 }
 
 std::optional<int64_t> parse_lifetime(std::string_view text) {

@@ -1,5 +1,6 @@
-// API keys: "bhk_ID_SECRET". The id is no secret and is what people and logs know a key by; the secret is 256 random
-// bits in base64url. What is kept is SHA-256 over a pepper and the whole text: a random key needs no slow hash.
+// API keys: "bhk_ID_SECRET". The id is no secret and is what people and logs know a key by; the
+// secret is 256 random bits in base64url. What is kept is SHA-256 over a pepper and the whole text:
+// a random key needs no slow hash.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,6 @@ bool same_digest(const Digest256& digest, std::string_view text);
 // "people:read audit:read" of a list; throws std::invalid_argument naming what is no scope.
 std::string join_scopes(const std::vector<std::string>& scopes);
 std::vector<std::string> split_scopes(std::string_view scopes);
-bool has_scope(std::string_view scopes, std::string_view scope);
 // "90d", "12h", "never" -> milliseconds, 0 = never; nothing where it is none.
 std::optional<int64_t> parse_lifetime(std::string_view text);
 // 2026-11-26T03:24:27.000Z, "" for 0.

@@ -7,19 +7,19 @@
 #include <span>
 #include <stdexcept>
 
-#include "bulkhead/json_text.hpp"
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/hex.hpp"
+#include "bulkhead/text/json.hpp"
+#include "bulkhead/text/nearest.hpp"
+#include "bulkhead/text/scopes.hpp"
 
 namespace auth {
 
-using bulkhead::Exchange;
-using bulkhead::fail;
 using bulkhead::FieldError;
 using bulkhead::Json;
 using bulkhead::Problem;
 using bulkhead::Request;
 using bulkhead::Response;
-using bulkhead::SqlResult;
+using MaybeKey = KeyStore::MaybeKey;
 
 namespace {
 
@@ -43,18 +43,37 @@ Response shown(int status, const Json& body) {
   return bulkhead::json(status, body).header("cache-control", "no-store");
 }
 
-Response shown_once(int status, const KeyRecord& record, std::string key) {
+Response shown_once(int status, const KeyRecord& record, const std::string& key) {
   Json body = json_of(record);
   body["key"] = key;
-  OPENSSL_cleanse(key.data(), key.size());
   return shown(status, body).header("location", "/auth/keys/" + record.id);
 }
+
+// A key in memory, wiped when it goes.
+struct Secret {
+  explicit Secret(std::string key) : text(std::move(key)) {}
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret() { OPENSSL_cleanse(text.data(), text.size()); }
+
+  std::string text;
+};
+
+// Whatever becomes of a change to a key: this host asks again for it.
+struct Forgotten {
+  const KeyAdmin::Forget& forget;
+  const std::string& id;
+  Forgotten(const KeyAdmin::Forget& f, const std::string& key_id) : forget(f), id(key_id) {}
+  Forgotten(const Forgotten&) = delete;
+  Forgotten& operator=(const Forgotten&) = delete;
+  ~Forgotten() { forget(id); }
+};
 
 Problem no_key(std::string_view id) { return {404, "There is no key " + std::string(id) + "."}; }
 
 std::string id_of(const Request& request) {
   std::string id(request.param("id"));
-  if (id.size() != 16 || id.find_first_not_of("0123456789abcdef") != std::string::npos)
+  if (id.size() != 16 || id.find_first_not_of(bulkhead::kHexDigits) != std::string::npos)
     throw Problem(400, "'" + id + "' is not the id of a key: that is what stands after bhk_, 16 digits.");
   return id;
 }
@@ -118,23 +137,23 @@ KeyWish wish_of(const Request& request) {
   return wish;
 }
 
-// Nobody hands out more than they have, or the smallest key administrator would be everybody.
+// A caller grants only scopes of its own; else every key administrator could have all.
 void require_own(const Request& request, std::string_view scopes) {
-  const std::string_view subject = request.attribute("identity.subject"), own = request.attribute("identity.scopes");
-  if (subject.empty()) return;  // server.scopes is ignore: nobody is asked who they are
+  const std::string_view subject = request.attribute(BH_IDENTITY_SUBJECT), own = request.attribute(BH_IDENTITY_SCOPES);
+  if (subject.empty()) return;  // server.scopes is ignore: callers are not identified
   for (const std::string& scope : split_scopes(scopes))
-    if (!has_scope(own, scope))
+    if (!bulkhead::has_scope(own, scope))
       throw Problem(403, "You do not have the scope '" + scope + "' yourself, so you cannot give it.");
 }
 
 // Who belongs to a tenant sees, and makes, keys of that tenant alone.
 bool visible(const Request& request, const KeyRecord& key) {
-  const std::string_view tenant = request.attribute("identity.tenant");
+  const std::string_view tenant = request.attribute(BH_IDENTITY_TENANT);
   return tenant.empty() || tenant == key.tenant;
 }
 
 std::string who(const Request& request) {
-  const std::string_view subject = request.attribute("identity.subject");
+  const std::string_view subject = request.attribute(BH_IDENTITY_SUBJECT);
   return std::string(subject.empty() ? "anonymous" : subject);
 }
 
@@ -146,101 +165,80 @@ void KeyAdmin::check_lifetime(int64_t lifetime_ms) const {
                   {{"/expiresIn", "must be at most " + std::to_string(settings_.max_lifetime_ms / 86'400'000) + "d"}});
 }
 
-void KeyAdmin::create(const Request& request, const Exchange& ex) const {
+bulkhead::Task<Response> KeyAdmin::create(Request request) const {
   KeyWish wish = wish_of(request);
   check_lifetime(wish.lifetime_ms);
   require_own(request, wish.scopes);
-  if (const std::string_view tenant = request.attribute("identity.tenant"); !tenant.empty()) {
+  if (const std::string_view tenant = request.attribute(BH_IDENTITY_TENANT); !tenant.empty()) {
     if (!wish.tenant.empty() && wish.tenant != tenant)
       throw Problem(403, "You belong to another tenant than the key would.");
     wish.tenant = tenant;
   }
   KeyRecord record;
-  auto key = std::make_shared<std::string>(make_key(&record.id));
+  const Secret key(make_key(&record.id));
   record.name = wish.name;
   record.scopes = wish.scopes;
   record.tenant = wish.tenant;
-  record.hash = digest_text(key_digest(settings_.peppers->writing(), *key));
+  record.hash = digest_text(key_digest(settings_.peppers->writing(), key.text));
   record.created_by = who(request);
   record.lifetime_ms = wish.lifetime_ms;
-  store_.add(record, ex.handle(), [ex, key](const SqlResult& result, const std::optional<KeyRecord>& made) {
-    if (!result.ok() || !made)
-      fail(ex, result);
-    else
-      ex.reply(shown_once(201, *made, *key));
-    OPENSSL_cleanse(key->data(), key->size());
-  });
+  auto add = store_.add(record, request.handle());
+  const MaybeKey made = co_await add;
+  co_return shown_once(201, made.value(), key.text);
 }
 
-void KeyAdmin::list(const Request& request, const Exchange& ex) const {
-  store_.list(ex.handle(), [ex, request](const SqlResult& result, const std::vector<KeyRecord>& keys) {
-    if (!result.ok()) return fail(ex, result);
-    Json list = Json::array();
-    for (const KeyRecord& each : keys)
-      if (visible(request, each)) list.push_back(json_of(each));
-    ex.reply(shown(200, list));
-  });
+bulkhead::Task<Response> KeyAdmin::list(Request request) const {
+  auto all = store_.list(request.handle());
+  const std::vector<KeyRecord> keys = co_await all;
+  Json list = Json::array();
+  for (const KeyRecord& each : keys)
+    if (visible(request, each)) list.push_back(json_of(each));
+  co_return shown(200, list);
 }
 
-void KeyAdmin::with_key(const Request& request, const Exchange& ex, std::function<void(const KeyRecord&)> then) const {
+bulkhead::Task<KeyRecord> KeyAdmin::key_of(Request request) const {
   const std::string id = id_of(request);
-  store_.find(id, ex.handle(),
-              [id, request, ex, then = std::move(then)](const SqlResult& result, const std::optional<KeyRecord>& key) {
-                if (!result.ok()) return fail(ex, result);
-                try {
-                  if (!key || !visible(request, *key)) throw no_key(id);
-                  then(*key);
-                } catch (const Problem& problem) {
-                  ex.reply(bulkhead::problem(problem, request.id()));
-                } catch (const bulkhead::Failure& refused) {
-                  ex.fail(refused.code, refused.message);
-                }
-              });
+  auto find = store_.find(id, request.handle());
+  const MaybeKey key = co_await find;
+  if (!key || !visible(request, *key)) throw no_key(id);
+  co_return *key;
 }
 
-void KeyAdmin::show(const Request& request, const Exchange& ex) const {
-  with_key(request, ex, [ex](const KeyRecord& key) { ex.reply(shown(200, json_of(key))); });
+bulkhead::Task<Response> KeyAdmin::show(Request request) const {
+  auto find = key_of(request);
+  const KeyRecord key = co_await find;
+  co_return shown(200, json_of(key));
 }
 
-void KeyAdmin::rotate(const Request& request, const Exchange& ex) const {
+bulkhead::Task<Response> KeyAdmin::rotate(Request request) const {
   static constexpr std::array<std::string_view, 1> kNames = {"grace"};
   std::vector<FieldError> errors;
   const Json body = body_of(request, kNames, &errors);
   const int64_t grace = lifetime_in(body, "grace", kDefaultGraceMs, &errors);
   if (grace == 0) errors.push_back({"/grace", "must be a time like 1h: the old key has to end"});
   if (!errors.empty()) throw Problem(422, "The key cannot be rotated so.", std::move(errors));
-  with_key(request, ex, [this, request, ex, grace](const KeyRecord& old) {
-    require_own(request, old.scopes);
-    KeyRecord wish;
-    auto key = std::make_shared<std::string>(make_key(&wish.id));
-    wish.hash = digest_text(key_digest(settings_.peppers->writing(), *key));
-    wish.created_by = who(request);
-    wish.lifetime_ms = settings_.allowed_lifetime(old.lifetime_ms);
-    store_.rotate(
-        old, wish, grace, ex.handle(),
-        [this, id = old.id, request, ex, key](const SqlResult& result, const std::optional<KeyRecord>& made) {
-          forget_(id);
-          if (!result.ok())
-            fail(ex, result);
-          else
-            ex.reply(made ? shown_once(201, *made, *key)
-                          : bulkhead::problem(
-                                {409, "The key " + id + " has ended, so there is nothing to rotate. Make a new one."},
-                                request.id()));
-          OPENSSL_cleanse(key->data(), key->size());
-        });
-  });
+  auto find = key_of(request);
+  const KeyRecord old = co_await find;
+  require_own(request, old.scopes);
+  KeyRecord wish;
+  const Secret key(make_key(&wish.id));
+  wish.hash = digest_text(key_digest(settings_.peppers->writing(), key.text));
+  wish.created_by = who(request);
+  wish.lifetime_ms = settings_.allowed_lifetime(old.lifetime_ms);
+  const Forgotten forgotten{forget_, old.id};
+  auto rotate = store_.rotate(old, wish, grace, request.handle());
+  const MaybeKey made = co_await rotate;
+  if (!made) throw Problem(409, "The key " + old.id + " has ended, so there is nothing to rotate. Make a new one.");
+  co_return shown_once(201, *made, key.text);
 }
 
-void KeyAdmin::revoke(const Request& request, const Exchange& ex) const {
-  with_key(request, ex, [this, ex](const KeyRecord& key) {
-    store_.revoke(key.id, ex.handle(),
-                  [this, id = key.id, ex](const SqlResult& result, const std::optional<KeyRecord>& /*revoked*/) {
-                    forget_(id);
-                    if (!result.ok()) return fail(ex, result);
-                    ex.reply(Response(204));
-                  });
-  });
+bulkhead::Task<Response> KeyAdmin::revoke(Request request) const {
+  auto find = key_of(request);
+  const KeyRecord key = co_await find;
+  const Forgotten forgotten{forget_, key.id};
+  auto revoke = store_.revoke(key.id, request.handle());
+  co_await revoke;
+  co_return Response(204);
 }
 
 }  // namespace auth

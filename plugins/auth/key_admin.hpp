@@ -24,17 +24,16 @@ class KeyAdmin {
   KeyAdmin(const KeyStore& store, const Settings& settings, Forget forget)
       : store_(store), settings_(settings), forget_(std::move(forget)) {}
 
-  // Routes. Answers come when the database has answered.
-  void create(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
-  void list(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
-  void show(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
-  void rotate(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
-  void revoke(const bulkhead::Request& request, const bulkhead::Exchange& ex) const;
+  // Steps of the routes.
+  bulkhead::Task<bulkhead::Response> create(bulkhead::Request request) const;
+  bulkhead::Task<bulkhead::Response> list(bulkhead::Request request) const;
+  bulkhead::Task<bulkhead::Response> show(bulkhead::Request request) const;
+  bulkhead::Task<bulkhead::Response> rotate(bulkhead::Request request) const;
+  bulkhead::Task<bulkhead::Response> revoke(bulkhead::Request request) const;
 
  private:
-  // Finds the key of the route, which must be the caller's to see.
-  void with_key(const bulkhead::Request& request, const bulkhead::Exchange& ex,
-                std::function<void(const KeyRecord&)> then) const;
+  // The key of the route, which must be the caller's to see.
+  bulkhead::Task<KeyRecord> key_of(bulkhead::Request request) const;
   void check_lifetime(int64_t lifetime_ms) const;
 
   const KeyStore& store_;

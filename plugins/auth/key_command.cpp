@@ -4,21 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 #include <map>
 #include <stdexcept>
 #include <thread>
 
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/nearest.hpp"
 
 namespace auth {
-
-using bulkhead::SqlResult;
 
 namespace {
 
 using Words = std::vector<std::string>;
-using Print = std::function<void(const std::string&)>;
+using bulkhead::Print;
 using Options = std::map<std::string, std::string>;
 
 // "--name NAME" pairs after the first words.
@@ -55,19 +52,18 @@ std::string id_of(const Words& words) {
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::milliseconds kPause{200};
 
-// Calls what answers later, and waits for it; other plugins' migrations may be under way.
-template <typename Value, typename Begin>
-Value wait_for(Begin begin) {
+// Makes the task, and waits for it; again while the database comes up or migrates for other
+// plugins.
+template <typename Make>
+auto wait_for(Make make) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (true) {
     std::string why;
     try {
-      std::promise<std::pair<SqlResult, Value>> promise;
-      begin([&promise](const SqlResult& result, Value value) { promise.set_value({result, std::move(value)}); });
-      auto [result, value] = promise.get_future().get();
-      if (result.ok()) return std::move(value);
-      why = result.message;
-      if (result.status != BH_E_UNAVAILABLE) throw bulkhead::Failure(result.status, "the database says: " + why);
+      return bulkhead::wait(make());
+    } catch (const bulkhead::SqlFailure& failed) {
+      why = failed.result.message;
+      if (failed.code != BH_E_UNAVAILABLE) throw bulkhead::Failure(failed.code, "the database says: " + why);
     } catch (const bulkhead::Failure& refused) {
       if (refused.code != BH_E_UNAVAILABLE) throw;
       why = refused.message;
@@ -106,12 +102,12 @@ void create(const KeyStore& store, const Settings& settings, const Words& words,
   std::string key = make_key(&wish.id);
   wish.hash = digest_text(key_digest(settings.peppers->writing(), key));
   wish.created_by = "command";
-  const MaybeKey made = wait_for<MaybeKey>([&](auto done) { store.add(wish, nullptr, done); });
+  const MaybeKey made = wait_for([&] { return store.add(wish, nullptr); });
   show_key(&key, made.value(), print);
 }
 
 void list(const KeyStore& store, const Print& print) {
-  for (const KeyRecord& each : wait_for<std::vector<KeyRecord>>([&](auto done) { store.list(nullptr, done); })) {
+  for (const KeyRecord& each : wait_for([&] { return store.list(nullptr); })) {
     std::string line = each.id + "  " + each.name + "  [" + each.scopes + "]";
     if (!each.tenant.empty()) line += "  tenant " + each.tenant;
     line += each.revoked_ms != 0   ? "  revoked " + time_text(each.revoked_ms)
@@ -126,21 +122,21 @@ void rotate(const KeyStore& store, const Settings& settings, const Words& words,
   const std::string id = id_of(words);
   const int64_t grace = lifetime_of(options_of(words, 2, {"--grace"}), "--grace", 3'600'000);
   if (grace == 0) throw std::invalid_argument("--grace: the old key has to end; write a time like 1h");
-  const MaybeKey old = wait_for<MaybeKey>([&](auto done) { store.find(id, nullptr, done); });
+  const MaybeKey old = wait_for([&] { return store.find(id, nullptr); });
   if (!old) throw std::invalid_argument("there is no key '" + id + "'; 'keys list' shows them");
   KeyRecord wish;
   std::string key = make_key(&wish.id);
   wish.hash = digest_text(key_digest(settings.peppers->writing(), key));
   wish.created_by = "command";
   wish.lifetime_ms = settings.allowed_lifetime(old->lifetime_ms);
-  const MaybeKey made = wait_for<MaybeKey>([&](auto done) { store.rotate(*old, wish, grace, nullptr, done); });
+  const MaybeKey made = wait_for([&] { return store.rotate(*old, wish, grace, nullptr); });
   if (!made) throw std::invalid_argument("there is no key '" + id + "' that is in use; 'keys list' shows them");
   show_key(&key, *made, print);
 }
 
 void revoke(const KeyStore& store, const Words& words, const Print& print) {
   const std::string id = id_of(words);
-  if (!wait_for<MaybeKey>([&](auto done) { store.revoke(id, nullptr, done); }))
+  if (!wait_for([&] { return store.revoke(id, nullptr); }))
     throw std::invalid_argument("there is no key '" + id + "'; 'keys list' shows them");
   print(id + " is revoked: every host refuses it within a second\n");
 }

@@ -1,7 +1,6 @@
-// `bulkhead run auth keys ...`: the keys, managed by who has the database.
+// `bulkhead run auth keys ...`: the keys, managed by way of the database.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +14,9 @@ inline constexpr std::string_view kKeysUsage =
     "create --name NAME --scopes people:read,people:write [--expires 90d] [--tenant NAME] | list | rotate ID [--grace "
     "1h] | revoke ID";
 
-// Waits for the database. Throws std::invalid_argument for wrong words, bulkhead::Failure for what the database says.
+// Waits for the database. Throws std::invalid_argument for wrong words, bulkhead::Failure for what
+// the database says.
 void keys_command(const KeyStore& store, const Settings& settings, const std::vector<std::string>& words,
-                  const std::function<void(const std::string&)>& print);
+                  const bulkhead::Print& print);
 
 }  // namespace auth

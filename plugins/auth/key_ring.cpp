@@ -33,7 +33,8 @@ KeyRing::EntryPtr KeyRing::put(const Digest256& digest, const KeyRecord& record,
     const std::lock_guard lock(mutex_);
     if (by_id_.size() >= 2 * capacity_) std::erase_if(by_id_, [](const auto& each) { return each.second.expired(); });
     auto& known = by_id_[record.id];
-    // The same key under another pepper, or read twice at once: the older one is not told of changes any more.
+    // The same key under another pepper, or read twice at once: the older one is not told of
+    // changes any more.
     if (const EntryPtr before = known.lock()) before->gone = true;
     known = entry;
   }

@@ -1,4 +1,5 @@
-// Keys that were found good, so that a request need not ask the database; told of every change within half a second.
+// Keys that were found good, so that a request need not ask the database; told of every change
+// within half a second.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ class KeyRing {
 
   // [any] Null where it is not known, has changed, or nothing was heard of changes for too long.
   EntryPtr find(const Digest256& digest);
-  // [any] `asked`: when the query was sent. Not kept where that is so long ago that a change may have been missed.
+  // [any] `asked`: when the query was sent. Not kept where that is so long ago that a change may
+  // have been missed.
   EntryPtr put(const Digest256& digest, const KeyRecord& record, std::chrono::steady_clock::time_point asked);
   // What has changed in the database, as of now.
   void changed(const std::vector<KeyRecord>& records);
@@ -36,7 +38,8 @@ class KeyRing {
   // Of those that were used since the last call, at most so many or a few more.
   std::vector<std::string> take_used(size_t most);
 
-  // How much of the past a poll must cover again, so that no change is missed between a query and its answer.
+  // How much of the past a poll must cover again, so that no change is missed between a query and
+  // its answer.
   static constexpr std::chrono::milliseconds kOverlap{5'000};
   // Read again after this time whatever was heard: a commit may take longer than any overlap.
   static constexpr std::chrono::milliseconds kLife{30'000};

@@ -43,7 +43,8 @@ KeyStore::KeyStore(const bulkhead::Host& host) : sql_(host) {
   const std::string columns(kColumns);
   find_ = "select " + columns + " from auth_keys where id = :id";
   list_ = "select " + columns + " from auth_keys order by created_ms, id";
-  // One reading of the clock for all three times; the cast says what PostgreSQL cannot see from a placeholder.
+  // One reading of the clock for all three times; the cast says what PostgreSQL cannot see from a
+  // placeholder.
   insert_ = "insert into auth_keys (" + std::string(kWritten) +
             ") select :id, :name, :hash, :scopes, :tenant, :created_by, l.span, t.now, case when l.span = 0 then 0 "
             "else t.now + l.span end, t.now from (select " +
@@ -67,68 +68,70 @@ void KeyStore::migrate(Done done) const {
   sql_.migrate("auth", list, std::move(done));
 }
 
-void KeyStore::one(const std::string& text, std::span<const bh_value> values, uint32_t flags, bh_exchange* ex,
-                   One done) const {
-  auto found = std::make_shared<std::optional<KeyRecord>>();
-  sql_.submit(
-      {.sql = text, .values = values, .columns = kKinds, .flags = flags, .ex = ex},
-      [found](std::span<const bh_value> cells) { *found = record_of(cells); },
-      [found, done = std::move(done)](const SqlResult& result) { done(result, std::move(*found)); });
+// The text and the values are the awaiting frame's.
+bulkhead::Task<KeyStore::MaybeKey> KeyStore::one(std::string_view text, std::span<const bh_value> values,
+                                                 uint32_t flags, bh_exchange* ex) const {
+  MaybeKey found;
+  const auto take = [&](std::span<const bh_value> cells) { found = record_of(cells); };
+  auto query = sql_.query({.sql = text, .values = values, .columns = kKinds, .flags = flags, .ex = ex}, take);
+  const SqlResult result = co_await query;
+  bulkhead::require(result);
+  co_return found;
 }
 
-void KeyStore::find(std::string_view id, bh_exchange* ex, One done) const {
-  one(find_, std::array{sql_text(id)}, reading_, ex, std::move(done));
+bulkhead::Task<KeyStore::MaybeKey> KeyStore::find(std::string id, bh_exchange* ex) const {
+  const std::array values = {sql_text(id)};
+  auto found = one(find_, values, reading_, ex);
+  co_return co_await found;
 }
 
-void KeyStore::list(bh_exchange* ex, Many done) const {
-  auto found = std::make_shared<std::vector<KeyRecord>>();
-  sql_.submit(
-      {.sql = list_, .columns = kKinds, .flags = reading_, .ex = ex},
-      [found](std::span<const bh_value> cells) { found->push_back(record_of(cells)); },
-      [found, done = std::move(done)](const SqlResult& result) { done(result, std::move(*found)); });
+bulkhead::Task<std::vector<KeyRecord>> KeyStore::list(bh_exchange* ex) const {
+  std::vector<KeyRecord> found;
+  const auto take = [&](std::span<const bh_value> cells) { found.push_back(record_of(cells)); };
+  auto query = sql_.query({.sql = list_, .columns = kKinds, .flags = reading_, .ex = ex}, take);
+  const SqlResult result = co_await query;
+  bulkhead::require(result);
+  co_return found;
 }
 
-void KeyStore::add(const KeyRecord& key, bh_exchange* ex, One done) const {
-  one(insert_, values_of(key), 0, ex, std::move(done));
+bulkhead::Task<KeyStore::MaybeKey> KeyStore::add(KeyRecord key, bh_exchange* ex) const {
+  const auto values = values_of(key);
+  auto added = one(insert_, values, 0, ex);
+  co_return co_await added;
 }
 
-void KeyStore::rotate(const KeyRecord& old, KeyRecord made, int64_t grace_ms, bh_exchange* ex, One done) const {
-  struct State {
-    std::string id;
-    KeyRecord wish;
-    int64_t grace_ms;
-    std::optional<KeyRecord> made;
-  };
+bulkhead::Task<KeyStore::MaybeKey> KeyStore::rotate(KeyRecord old, KeyRecord made, int64_t grace_ms,
+                                                    bh_exchange* ex) const {
   made.name = old.name;
   made.scopes = old.scopes;
   made.tenant = old.tenant;
-  auto state = std::make_shared<State>(State{old.id, std::move(made), grace_ms, {}});
-  sql_.transact(
-      0, ex,
-      [this, state](SqlTransaction& transaction) {
-        // One statement locks the old key, sees that it is still in use, and ends it after the grace.
-        const std::string end =
-            "update auth_keys set changed_ms = " + now_ + ", expires_ms = case when expires_ms = 0 or expires_ms > " +
-            now_ + " + :grace then " + now_ +
-            " + :again else expires_ms end where id = :id and revoked_ms = 0 and (expires_ms = 0 or expires_ms > " +
-            now_ + ")";
-        const SqlResult ended = transaction.execute(
-            {.sql = end,
-             .values = std::array{sql_int(state->grace_ms), sql_int(state->grace_ms), sql_text(state->id)}});
-        if (!ended.ok() || ended.affected == 0) return ended.ok();
-        return transaction
-            .execute({.sql = insert_, .values = values_of(state->wish), .columns = kKinds},
-                     [&](std::span<const bh_value> cells) { state->made = record_of(cells); })
-            .ok();
-      },
-      [state, done = std::move(done)](const SqlResult& result) {
-        if (!result.ok()) state->made.reset();
-        done(result, std::move(state->made));
-      });
+  MaybeKey stored;
+  const auto exchange_keys = [&](SqlTransaction& transaction) {
+    stored.reset();
+    // One statement locks the old key, sees that it is still in use, and ends it after the grace.
+    const std::string end =
+        "update auth_keys set changed_ms = " + now_ + ", expires_ms = case when expires_ms = 0 or expires_ms > " +
+        now_ + " + :grace then " + now_ +
+        " + :again else expires_ms end where id = :id and revoked_ms = 0 and (expires_ms = 0 or expires_ms > " + now_ +
+        ")";
+    const SqlResult ended =
+        transaction.execute({.sql = end, .values = std::array{sql_int(grace_ms), sql_int(grace_ms), sql_text(old.id)}});
+    if (!ended.ok() || ended.affected == 0) return ended.ok();
+    return transaction
+        .execute({.sql = insert_, .values = values_of(made), .columns = kKinds},
+                 [&](std::span<const bh_value> cells) { stored = record_of(cells); })
+        .ok();
+  };
+  auto transaction = sql_.transact(0, ex, exchange_keys);
+  const SqlResult result = co_await transaction;
+  bulkhead::require(result);
+  co_return stored;
 }
 
-void KeyStore::revoke(std::string_view id, bh_exchange* ex, One done) const {
-  one(revoke_, std::array{sql_text(id)}, 0, ex, std::move(done));
+bulkhead::Task<KeyStore::MaybeKey> KeyStore::revoke(std::string id, bh_exchange* ex) const {
+  const std::array values = {sql_text(id)};
+  auto revoked = one(revoke_, values, 0, ex);
+  co_return co_await revoked;
 }
 
 void KeyStore::rehash(std::string_view id, std::string_view old_hash, std::string_view new_hash) const {

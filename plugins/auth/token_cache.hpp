@@ -1,4 +1,5 @@
-// Tokens whose signature and claims were found good, by the digest of their text: none is kept as it was sent.
+// Tokens whose signature and claims were found good, by the digest of their text: none is kept as
+// it was sent.
 #pragma once
 
 #include <openssl/sha.h>

@@ -5,7 +5,7 @@
 #include <ctime>
 #include <optional>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "tag_clock.hpp"
 
 namespace cache {
@@ -35,12 +35,6 @@ bool varies_with_the_key(const std::string& name, bool identified) {
 }
 
 }  // namespace
-
-std::string_view field(const bh_outcome& outcome, std::string_view name) {
-  for (size_t i = 0; i < outcome.header_count; ++i)
-    if (to_view(outcome.headers[i].name) == name) return to_view(outcome.headers[i].value);
-  return {};
-}
 
 namespace {
 
@@ -95,14 +89,14 @@ uint64_t seconds_until(std::string_view date) {
 
 }  // namespace
 
-uint64_t lifetime_ns(const bh_outcome& outcome, Caller caller, uint64_t most_ns) {
-  if (outcome.status != 200 && !(outcome.status == 304 && !field(outcome, "etag").empty())) return 0;
+uint64_t lifetime_ns(const bulkhead::Outcome& outcome, Caller caller, uint64_t most_ns) {
+  if (outcome.status != 200 && !(outcome.status == 304 && !outcome.field("etag").empty())) return 0;
   bool tagged = false;
   Control control;
   uint64_t age = 0;
-  for (size_t i = 0; i < outcome.header_count; ++i) {
-    const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
-    if (name == "surrogate-key") tagged = tagged || !trim_ows(value).empty();
+  for (const bh_pair& field : outcome.fields) {
+    const std::string_view name = to_view(field.name), value = to_view(field.value);
+    if (name == BH_HEADER_SURROGATE_KEY) tagged = tagged || !trim_ows(value).empty();
     if (name == "set-cookie" || name == "content-encoding" || (name == "etag" && value.starts_with("W/"))) return 0;
     if (name == "cache-control") control.read(value);
     if (name == "expires") control.expires = seconds_until(value);
@@ -134,19 +128,19 @@ std::string_view same_origin_target(std::string_view location, std::string_view 
   return rest.starts_with('/') ? rest : std::string_view();
 }
 
-Draft draft_of(const bh_outcome& outcome, const Route& route) {
+Draft draft_of(const bulkhead::Outcome& outcome, const Route& route) {
   Draft draft;
   draft.validator_only = outcome.status == 304;
-  draft.etag = field(outcome, "etag");
-  draft.body = to_view(outcome.body);
+  draft.etag = outcome.field("etag");
+  draft.body = outcome.body;
   bool controlled = false;
-  for (size_t i = 0; i < outcome.header_count; ++i) {
-    const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
+  for (const bh_pair& field : outcome.fields) {
+    const std::string_view name = to_view(field.name), value = to_view(field.value);
     if (name == "age") {  // each answer has its own
       draft.age_ns = seconds(value) * kSecond;
       continue;
     }
-    if (name != "surrogate-key") {
+    if (name != BH_HEADER_SURROGATE_KEY) {
       draft.headers.emplace_back(name, value);
       controlled = controlled || name == "cache-control";
       continue;

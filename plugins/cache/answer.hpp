@@ -10,9 +10,6 @@
 
 namespace cache {
 
-// The value of a field, or "".
-std::string_view field(const bh_outcome& outcome, std::string_view name);
-
 // Who asked.
 struct Caller {
   bool identified = false;  // the key holds who it is: what is kept is for this caller alone
@@ -24,9 +21,9 @@ struct Caller {
 // Kept is a 200, or a 304 that names its ETag, with a Surrogate-Key, without cookies and content
 // coding, that varies with nothing but what the key holds. Its Cache-Control and Expires bound the
 // time: no-store and no-cache allow none, and private none but for identified callers. An answer to
-// an Authorization of somebody who is not identified is kept only where public, s-maxage or
+// an Authorization of an unidentified caller is kept only where public, s-maxage or
 // must-revalidate allow it (§3.5).
-uint64_t lifetime_ns(const bh_outcome& outcome, Caller caller, uint64_t most_ns);
+uint64_t lifetime_ns(const bulkhead::Outcome& outcome, Caller caller, uint64_t most_ns);
 
 // The tag of a URI itself, beside those that an answer names: an unsafe request makes what is kept
 // of it untrue (§4.4).
@@ -35,6 +32,6 @@ std::string uri_tag(std::string_view authority, std::string_view target);
 std::string_view same_origin_target(std::string_view location, std::string_view authority);
 
 // A copy of it, with ETag and Cache-Control; without times and key.
-Draft draft_of(const bh_outcome& outcome, const Route& route);
+Draft draft_of(const bulkhead::Outcome& outcome, const Route& route);
 
 }  // namespace cache

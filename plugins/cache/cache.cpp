@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/cache.h"
 #include "bulkhead/services/sql.h"
+#include "bulkhead/text/glob.hpp"
 #include "cache_embedded.hpp"
 #include "fetch.hpp"
 
@@ -54,7 +54,6 @@ class Cache : public bulkhead::Plugin {
           route->pattern);
       routes_.push_back(std::move(route));
     }
-    api_.size = sizeof api_;
     api_.invalidate = [](void* self, const bh_str* tags, size_t count) {
       Fetch& fetch = static_cast<Cache*>(self)->fetch_;
       try {
@@ -82,14 +81,14 @@ class Cache : public bulkhead::Plugin {
 
   std::vector<std::unique_ptr<Route>> routes_;
   Fetch fetch_;
-  bh_cache api_{};
+  bh_cache api_ = bulkhead::sized<bh_cache>();
 };
 
 constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION, true)};
 constexpr bh_need kOffers[] = {bulkhead::service(BH_CACHE_ID, BH_CACHE_VERSION)};
 constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql")};
-// The last to see a request and the first to see its answer: who refuses, counts or changes answers for one caller
-// does so in front of it.
+// The last to see a request and the first to see its answer: who refuses, counts or changes answers
+// for one caller does so in front of it.
 constexpr bh_str kAfter[] = {bulkhead::to_str("accesslog"),        bulkhead::to_str("auth"),
                              bulkhead::to_str("compression"),      bulkhead::to_str("cors"),
                              bulkhead::to_str("metrics"),          bulkhead::to_str("ratelimit"),

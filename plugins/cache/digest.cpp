@@ -5,6 +5,7 @@
 #include <array>
 
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/hex.hpp"
 
 namespace cache {
 
@@ -14,12 +15,8 @@ std::string digest_hex(Digest digest, std::string_view text) {
   if (EVP_Digest(text.data(), text.size(), bytes.data(), &size, digest == Digest::kSha1 ? EVP_sha1() : EVP_sha256(),
                  nullptr) != 1)
     throw bulkhead::Failure(BH_E_INTERNAL, "OpenSSL does not make the digest");
-  static constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += kDigits[bytes[i] >> 4];
-    hex += kDigits[bytes[i] & 15];
-  }
+  bulkhead::append_hex(std::span(bytes.data(), size), &hex);
   return hex;
 }
 

@@ -25,7 +25,7 @@ struct Draft {
   uint64_t made_ns = 0;  // when it was answered, for its Age
   uint64_t age_ns = 0;   // that it had by then
   size_t added = 0;      // of the headers the last ones, which the answer itself did not have
-  // Only the ETag is known, from a 304: it answers who has the same one.
+  // Only the ETag is known, from a 304: it answers callers that have the same one.
   bool validator_only = false;
 
   // For the second level, of a whole answer: without times, which are this host's, but with the
@@ -35,8 +35,8 @@ struct Draft {
   static std::optional<Draft> decode(std::string_view bytes, std::string_view key, uint64_t* made_wall_s);
 };
 
-// Never changes. All that a hit needs lies in one piece of memory: a hundred thousand of them are in no cache of the
-// CPU.
+// Never changes. All that a hit needs lies in one piece of memory: a hundred thousand of them are
+// in no cache of the CPU.
 class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
  public:
   explicit Entry(const Draft& draft);

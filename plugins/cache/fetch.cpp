@@ -1,15 +1,16 @@
 #include "fetch.hpp"
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <random>
 
 #include "answer.hpp"
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/text/hex.hpp"
 #include "digest.hpp"
 #include "key.hpp"
+#include "reply.hpp"
 
 namespace cache {
 
@@ -19,15 +20,11 @@ using bulkhead::to_view;
 
 namespace {
 
-constexpr std::string_view kTicket = "cache.ticket";
+struct Release {
+  void operator()(Ticket* ticket) const { intrusive_ptr_release(ticket); }
+};
+constexpr bulkhead::Attachment<Ticket> kTicket{"ticket"};
 constexpr uint64_t kFiguresMs = 1000, kSecond = 1'000'000'000;
-
-std::string random_id() {
-  std::random_device device;
-  std::string id;
-  for (int i = 0; i < 16; ++i) id += "0123456789abcdef"[device() % 16];
-  return id;
-}
 
 uint64_t wall_us() {
   using std::chrono::microseconds;
@@ -35,8 +32,8 @@ uint64_t wall_us() {
       std::chrono::duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
-// What the answer depends on beside the key: the step decides. If-None-Match hides If-Modified-Since (RFC 9110
-// §13.1.3).
+// What the answer depends on beside the key: the step decides. If-None-Match hides
+// If-Modified-Since (RFC 9110 §13.1.3).
 bool has_other_conditions(const bulkhead::Request& request, bool tags) {
   return request.has_header("if-match") || request.has_header("if-unmodified-since") ||
          (!tags && request.has_header("if-modified-since"));
@@ -44,41 +41,10 @@ bool has_other_conditions(const bulkhead::Request& request, bool tags) {
 
 uint64_t wall_s() { return wall_us() / 1'000'000; }
 
-// [any] 304 where the caller has it already.
-void answer(const bh_host* host, bh_exchange* ex, const EntryRef& entry, std::string_view known,
-            std::string_view status = {}) {
-  const bool same = !known.empty() && etag_matches(known, entry->etag(), true);
-  const std::span<const bh_pair> kept = same ? entry->fields_304() : entry->fields();
-  std::array<bh_pair, 24> few;
-  std::vector<bh_pair> many;
-  std::span<bh_pair> fields(few.data(), std::min(kept.size(), few.size()));
-  if (kept.size() > few.size()) {
-    many.resize(kept.size());
-    fields = many;
-  }
-  std::copy(kept.begin(), kept.end(), fields.begin());
-  char age[20];
-  const char* const end = std::to_chars(age, age + sizeof age, entry->age_s(host->now_ns(host))).ptr;
-  fields[fields.size() - 2].value = {age, static_cast<size_t>(end - age)};
-  if (!status.empty()) fields.back().value = to_str(status);
-  bh_reply reply{};
-  reply.size = sizeof reply;
-  reply.status = same ? 304 : 200;
-  reply.headers = fields.data();
-  reply.header_count = fields.size();
-  if (!same) {
-    reply.body = to_str(entry->body());
-    intrusive_ptr_add_ref(entry.get());
-    reply.release = [](void* arg) { intrusive_ptr_release(static_cast<const Entry*>(arg)); };
-    reply.arg = const_cast<Entry*>(entry.get());
-  }
-  host->ex_reply(host, ex, &reply);
-}
-
 // Who waited for it.
-void answer(const bh_host* host, Ticket& ticket, const EntryRef& entry) {
+void answer(const bulkhead::Host& host, Ticket& ticket, const EntryRef& entry) {
   const bulkhead::Exchange ex = std::move(ticket.ex);
-  answer(host, ex.handle(), entry, ticket.known, "bulkhead; fwd=miss; collapsed");
+  answer(host, ex, entry, ticket.known, "bulkhead; fwd=miss; collapsed");
 }
 
 // Its own step is next.
@@ -87,7 +53,10 @@ void go_on(Ticket& ticket) { std::exchange(ticket.ex, {}).resume(); }
 }  // namespace
 
 Fetch::Fetch(const bulkhead::Host& host, Settings settings)
-    : host_(host), settings_(std::move(settings)), id_(random_id()), store_(clock_, settings_.memory_bytes) {
+    : host_(host),
+      settings_(std::move(settings)),
+      id_(bulkhead::random_hex_id()),
+      store_(clock_, settings_.memory_bytes) {
   static constexpr std::array<std::string_view, 1> kResult = {"result"}, kOrigin = {"origin"};
   static constexpr std::array<std::string_view, kResults> kNames = {"hit", "shared", "miss", "joined", "bypass"};
   static constexpr std::array<std::string_view, 2> kOrigins = {"here", "elsewhere"};
@@ -113,8 +82,7 @@ Fetch::Fetch(const bulkhead::Host& host, Settings settings)
 }
 
 void Fetch::start() {
-  host_.raw()->timer(
-      host_.raw(), kFiguresMs, kFiguresMs, [](void* self) { static_cast<Fetch*>(self)->tell_figures(); }, this);
+  figures_ = host_.every(kFiguresMs, [this] { tell_figures(); });
   try {
     settle_ns_ = bulkhead::Sql(host_).replica_lag_ms() * 1'000'000;
   } catch (const bulkhead::Failure&) {  // no database
@@ -123,11 +91,10 @@ void Fetch::start() {
   const auto told = [this](std::string_view text) { heard(text); };
   if (settings_.redis) {
     bus_state(false);
-    redis_ =
-        std::make_unique<Redis>(host_,
-                                RedisSettings{settings_.redis_url, settings_.redis_timeout_ms,
-                                              settings_.service + ":cache", std::string(to_view(host_.raw()->version))},
-                                Redis::Listener{state, told, [this] { return message({}, true); }});
+    redis_ = std::make_unique<Redis>(host_,
+                                     RedisSettings{settings_.redis_url, settings_.redis_timeout_ms,
+                                                   settings_.service + ":cache", std::string(host_.version())},
+                                     Redis::Listener{state, told, [this] { return message({}, true); }});
     return redis_->start();
   }
   try {
@@ -170,7 +137,7 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
   const uint64_t now = host_.now_ns();
   if (const EntryRef entry = store_.find(key, known, now)) {
     count(kHit);
-    answer(host_.raw(), request.handle(), entry, known);
+    answer(host_, request, entry, known);
     return BH_DONE;
   }
   // A step for HEAD of its own may have made no body.
@@ -178,25 +145,30 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
 
   const TicketRef ticket(new Ticket);
   ticket->known = std::move(known);
-  ticket->ex = bulkhead::Exchange(host_.raw(), request.handle());
-  Ticket* raw = ticket.get();
-  request.attribute(kTicket, {reinterpret_cast<const char*>(&raw), sizeof raw});
+  intrusive_ptr_add_ref(ticket.get());
+  request.attach(kTicket, std::unique_ptr<Ticket, Release>(ticket.get()));
   struct End {
     Fetch* fetch;
     TicketRef ticket;
   };
-  host_.raw()->ex_on_end(
-      host_.raw(), request.handle(),
+  request.on_end(
       [](void* arg) {
         const std::unique_ptr<End> mine(static_cast<End*>(arg));
         mine->fetch->ended(*mine->ticket);
       },
       std::make_unique<End>(End{this, ticket}).release());
-  const Store::Found found = store_.find_or_join(key, now, ticket);
+  ticket->ex = bulkhead::Exchange(request);
+  Store::Found found;
+  try {
+    found = store_.find_or_join(key, now, ticket);
+  } catch (...) {
+    ticket->ex = {};
+    throw;
+  }
   if (found.entry) {
     count(kHit);
     ticket->ex = {};
-    answer(host_.raw(), request.handle(), found.entry, ticket->known);
+    answer(host_, request, found.entry, ticket->known);
     return BH_DONE;
   }
   if (!found.leads) {
@@ -235,32 +207,26 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
     if (clock_.holds(entry->slots(), entry->began_ns())) store_.put(entry);
     // It was asked before anything changed that is not in the answer.
     const bulkhead::Exchange ex = std::move(ticket->ex);
-    answer(host_.raw(), ex.handle(), entry, ticket->known);
+    answer(host_, ex, entry, ticket->known);
     serve_waiting(*ticket, entry);
   });
   return BH_PENDING;
 }
 
 void Fetch::respond(const bulkhead::Request& request, const Route& route) {
-  bh_outcome outcome{};
-  outcome.size = sizeof outcome;
-  if (host_.raw()->ex_outcome(host_.raw(), request.handle(), &outcome) != BH_OK) return;
-  if (to_view(outcome.author) == host_.instance()) return;
-  TicketRef ticket;
-  if (const std::string_view bytes = request.attribute(kTicket); bytes.size() == sizeof(Ticket*)) {
-    Ticket* raw = nullptr;
-    std::memcpy(&raw, bytes.data(), sizeof raw);
-    ticket.reset(raw);
-  }
+  const auto outcome = request.outcome();
+  if (!outcome) return;
+  if (outcome->author == host_.instance()) return;
+  const TicketRef ticket = request.attached(kTicket);
   const bool leads = ticket && ticket->flight && store_.leads(*ticket);
-  const bool identified = route.per_identity && !request.attribute("identity.subject").empty();
-  const uint64_t lifetime = lifetime_ns(outcome, {identified, request.has_header("authorization")}, route.ttl_ns);
+  const bool identified = route.per_identity && !request.attribute(BH_IDENTITY_SUBJECT).empty();
+  const uint64_t lifetime = lifetime_ns(*outcome, {identified, request.has_header("authorization")}, route.ttl_ns);
   if (lifetime == 0) {
-    if (leads) without_answer(*ticket, outcome.status >= 500);
+    if (leads) without_answer(*ticket, outcome->status >= 500);
     return;
   }
-  if (request.method() == "HEAD" && outcome.body.len == 0 && field(outcome, "etag").empty()) return;
-  Draft draft = draft_of(outcome, route);
+  if (request.method() == "HEAD" && outcome->body.empty() && outcome->field("etag").empty()) return;
+  Draft draft = draft_of(*outcome, route);
   bool stored = false;
   if (leads) {
     draft.key = ticket->flight->key;
@@ -268,7 +234,7 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     const uint64_t now = host_.now_ns();
     draft.made_ns = now - std::min(now, draft.age_ns);
     draft.expires_ns = now + lifetime;
-    draft.slots.push_back(TagClock::slot(uri_tag(to_view(request.raw().authority), request.target())));
+    draft.slots.push_back(TagClock::slot(uri_tag(request.authority(), request.target())));
     const EntryRef entry(new Entry(draft));
     stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
     if (stored) {
@@ -290,15 +256,14 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
 // and of those of this origin that its answer names.
 void Fetch::written(const bulkhead::Request& request) {
   if (request.method() == "OPTIONS" || request.method() == "TRACE") return;
-  bh_outcome outcome{};
-  outcome.size = sizeof outcome;
-  if (host_.raw()->ex_outcome(host_.raw(), request.handle(), &outcome) != BH_OK) return;
-  if (outcome.status < 200 || outcome.status >= 400) return;
-  const std::string_view authority = to_view(request.raw().authority);
+  const auto outcome = request.outcome();
+  if (!outcome) return;
+  if (outcome->status < 200 || outcome->status >= 400) return;
+  const std::string_view authority = request.authority();
   std::array<std::string, 3> tags = {uri_tag(authority, request.target())};
   size_t count = 1;
   for (const std::string_view name : {"location", "content-location"})
-    if (const std::string_view target = same_origin_target(field(outcome, name), authority); !target.empty())
+    if (const std::string_view target = same_origin_target(outcome->field(name), authority); !target.empty())
       tags[count++] = uri_tag(authority, target);
   std::array<bh_str, 3> views;
   for (size_t i = 0; i < count; ++i) views[i] = to_str(tags[i]);
@@ -317,20 +282,17 @@ void Fetch::decorate(const bulkhead::Request& request, const Draft& draft, std::
       fields.push_back({to_str(name), {nullptr, 0}});
   }
   fields.push_back({to_str("cache-status"), to_str(status)});
-  bh_reply change{};
-  change.size = sizeof change;
-  change.headers = fields.data();
-  change.header_count = fields.size();
+  bulkhead::Change change{.fields = fields};
   if (same) {
     change.status = 304;
-    change.body = to_str("");
+    change.body = "";
   }
-  host_.raw()->ex_edit(host_.raw(), request.handle(), &change);
+  request.edit(std::move(change));
 }
 
 // ---------------------------------------------------------------- those who wait
 
-// Who can be answered with it is; of the others one fetches again.
+// Answers those it fits; of the others one fetches again.
 void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
   auto waiting = store_.take(leader);
   if (!waiting) return;
@@ -341,14 +303,14 @@ void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
     const bool fits =
         !entry->validator_only() || (!ticket->known.empty() && etag_matches(ticket->known, entry->etag(), true));
     if (holds && fits)
-      answer(host_.raw(), *ticket, entry);
+      answer(host_, *ticket, entry);
     else
       rest.push_back(std::move(ticket));
   }
   lead_next(*leader.flight, std::move(rest));
 }
 
-// One of them leads; nobody waits for a third fetch, nor for any while nothing is kept.
+// One of them leads. None waits for a third fetch, nor for any while nothing is cached.
 void Fetch::lead_next(Flight& flight, std::deque<TicketRef> waiting) {
   std::deque<TicketRef> again;
   for (TicketRef& ticket : waiting) {
@@ -360,7 +322,7 @@ void Fetch::lead_next(Flight& flight, std::deque<TicketRef> waiting) {
   if (const TicketRef next = store_.hand_on(flight, std::move(again), host_.now_ns())) go_on(*next);
 }
 
-// After a failure the next one tries. What cannot be kept is for nobody else: each fetches its own.
+// After a failure the next one tries. An answer that cannot be cached is not shared.
 void Fetch::without_answer(Ticket& leader, bool failed) {
   auto waiting = store_.take(leader);
   if (!waiting) return;
@@ -377,7 +339,8 @@ void Fetch::ended(Ticket& ticket) {
 
 // ---------------------------------------------------------------- changes
 
-// The second level first: who begins to read once the local clock is set then asks it behind the change.
+// The second level first: who begins to read once the local clock is set then asks it behind the
+// change.
 void Fetch::changed(const bh_str* tags, size_t count) {
   std::vector<uint32_t> slots(count);
   for (size_t i = 0; i < count; ++i) slots[i] = TagClock::slot(to_view(tags[i]));

@@ -1,4 +1,5 @@
-// Fetch: how an answer is found, or fetched once for all who ask at the same time, kept, and made untrue.
+// Fetch: how an answer is found, or fetched once for all who ask at the same time, kept, and made
+// untrue.
 //
 //   memory -> (second level) -> the route's own step
 //
@@ -73,6 +74,7 @@ class Fetch {
   std::unique_ptr<NotifyBus> bus_;
   uint64_t settle_ns_ = 0, evictions_told_ = 0;
   uint32_t results_[kResults] = {}, invalidations_[2] = {};  // here, elsewhere
+  bulkhead::Timer figures_;
   uint32_t entries_ = 0, bytes_ = 0, evictions_ = 0, lag_ = 0, up_ = 0;
 };
 

@@ -1,7 +1,8 @@
 // Flight: one fetch of an answer, and those who wait for it.
 //
-// Who finds nothing leads: its own request fetches the answer. Who comes meanwhile waits. When the leader fails or
-// leaves, the next one leads. Its members are guarded by the mutex of the shard that holds it.
+// A cache miss leads a flight: its own request fetches the answer. Requests for the same key are
+// coalesced: they wait. When the leader fails or leaves, the next one leads. The mutex of the shard
+// guards the members.
 #pragma once
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>

@@ -8,17 +8,16 @@ using bulkhead::to_view;
 
 void make_key(const bulkhead::Request& request, bool per_identity, std::string* key) {
   static constexpr std::array<std::string_view, 3> kFields = {"accept", "prefer", "range"};
-  const bh_request& raw = request.raw();
-  key->assign(to_view(raw.authority));
+  key->assign(request.authority());
   (*key += '\n') += request.target();
   for (const std::string_view name : kFields) {
     *key += '\n';  // which neither a target nor a field can hold
-    for (size_t i = 0; i < raw.header_count; ++i)
-      if (to_view(raw.headers[i].name) == name) (*key += to_view(raw.headers[i].value)) += ',';
+    for (const bh_pair& field : request.fields())
+      if (to_view(field.name) == name) (*key += to_view(field.value)) += ',';
   }
   if (!per_identity) return;
-  static constexpr std::array<std::string_view, 4> kIdentity = {"identity.subject", "identity.tenant",
-                                                                "identity.scopes", "tls.client.subject"};
+  static constexpr std::array<std::string_view, 4> kIdentity = {BH_IDENTITY_SUBJECT, BH_IDENTITY_TENANT,
+                                                                BH_IDENTITY_SCOPES, BH_TLS_CLIENT_SUBJECT};
   for (const std::string_view name : kIdentity) {
     const std::string_view value = request.attribute(name);
     if (value.empty()) continue;

@@ -7,7 +7,8 @@
 
 namespace cache {
 
-// The authority and the target as sent, Accept, Prefer and Range, and with `per_identity` who asks and what they may.
+// The authority and the target as sent, Accept, Prefer and Range, and with `per_identity` the
+// caller's identity and scopes.
 void make_key(const bulkhead::Request& request, bool per_identity, std::string* key);
 
 }  // namespace cache

@@ -36,19 +36,10 @@ void NotifyBus::send(std::unique_lock<std::mutex> lock) {
   const std::string payload = listener_.write(slots);
   const std::array<bh_value, 2> values = {bulkhead::sql_text(channel_), bulkhead::sql_text(payload)};
   const auto again = [this](const std::vector<uint32_t>& unsent) {
-    {
-      const std::lock_guard relock(mutex_);
-      pending_.insert(unsent.begin(), unsent.end());
-    }
-    const uint64_t timer = host_.raw()->timer(
-        host_.raw(), kRetryMs, 0,
-        [](void* self) {
-          auto& bus = *static_cast<NotifyBus*>(self);
-          bus.send(std::unique_lock(bus.mutex_));
-        },
-        this);
-    if (timer != 0) return;  // sending_ stays set: the timer goes on
     const std::lock_guard relock(mutex_);
+    pending_.insert(unsent.begin(), unsent.end());
+    retry_ = host_.after(kRetryMs, [this] { send(std::unique_lock(mutex_)); });
+    if (retry_) return;  // sending_ stays set: the timer goes on
     sending_ = false;
     sent_.notify_all();
   };

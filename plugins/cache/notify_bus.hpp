@@ -1,7 +1,7 @@
 // NotifyBus: how hosts on one PostgreSQL tell each other of changes, by LISTEN and NOTIFY.
 //
-// Changes that come while a notification is on its way go out together with the next one. One that could not be
-// sent is tried again until it can.
+// Changes that come while a notification is on its way go out together with the next one. One that
+// could not be sent is tried again until it can.
 #pragma once
 
 #include <condition_variable>
@@ -44,6 +44,7 @@ class NotifyBus {
   std::set<uint32_t> pending_;
   bool sending_ = false;  // one is on its way, or will be tried again
   std::condition_variable sent_;
+  bulkhead::Timer retry_;
   bulkhead::Sql sql_;  // last: its destructor waits for callbacks
 };
 

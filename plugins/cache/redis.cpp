@@ -290,8 +290,8 @@ bool Redis::receive() {
       return false;
     }
     const bool error = reply->type == REDIS_REPLY_ERROR;
-    // A get or set may fail alone, on what is stored there. Where a change cannot be told, by whomever, nothing is
-    // true.
+    // A get or set may fail alone, on what is stored there. Where a change cannot be told, by
+    // whomever, nothing is true.
     const Kind kind = sent_.front().kind;
     if (error && (kind == Kind::kChanged || kind == Kind::kBeat || text(reply.get()).starts_with("NOSCRIPT"))) {
       why_ = text(reply.get());

@@ -1,8 +1,8 @@
 // Redis: the second level, and how hosts tell each other of changes through it.
 //
-// One thread owns both connections, for commands and for messages; it sends what has come together in one
-// write. While a connection is missing, slow or talks nonsense it is down: nothing is asked, everything is answered
-// "not known" at once, and connecting is tried again with growing pauses.
+// One thread owns both connections, for commands and for messages; it sends what has come together
+// in one write. While a connection is missing, slow or talks nonsense it is down: nothing is asked,
+// everything is answered "not known" at once, and connecting is tried again with growing pauses.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "bulkhead/net/redis.hpp"
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis.hpp"
 
 namespace cache {
 
@@ -58,7 +58,7 @@ class Redis {
   void get(const std::string& key, Done done);  // once, on its thread or at once on the caller's
   void set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms, std::string data);
   void changed(const std::string& slots, const std::string& message);
-  // Of a change nobody can be told: everything is untrue once others are reached.
+  // For a change that cannot be announced: every entry is stale once others are reached.
   void missed();
 
  private:
@@ -94,7 +94,7 @@ class Redis {
   std::mutex mutex_;
   std::vector<Command> queue_;
   size_t queued_bytes_ = 0;           // of answers to be stored
-  bool up_ = false, missed_ = false;  // missed_: somebody was not told of a change
+  bool up_ = false, missed_ = false;  // missed_: a change was not announced
   std::stop_source stopping_;         // requested under mutex_
 
   // Its thread's.

@@ -1,8 +1,10 @@
 #include "store.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 
 namespace cache {
 
@@ -76,12 +78,16 @@ std::optional<std::deque<TicketRef>> Store::take(Ticket& leader) {
 
 TicketRef Store::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns) {
   Shard& shard = shard_of(flight.key);
+  std::vector<bulkhead::Exchange> left;  // released behind the lock
   const std::lock_guard lock(shard.mutex);
   flight.waiting.insert(flight.waiting.begin(), waiting.begin(), waiting.end());
   while (!flight.waiting.empty()) {
     TicketRef next = std::move(flight.waiting.front());
     flight.waiting.pop_front();
-    if (next->ended) continue;
+    if (next->ended) {
+      left.push_back(std::move(next->ex));
+      continue;
+    }
     next->leads = true;
     next->began_ns = now_ns;
     return next;
@@ -91,8 +97,16 @@ TicketRef Store::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t
 }
 
 bool Store::end(Ticket& ticket) {
+  bulkhead::Exchange left;
+  TicketRef kept(&ticket);
   const std::lock_guard lock(shard_of(ticket.flight->key).mutex);
   ticket.ended = true;
+  // While it waits the ticket holds its exchange, which keeps the ticket.
+  auto& waiting = ticket.flight->waiting;
+  if (const auto place = std::find(waiting.begin(), waiting.end(), kept); place != waiting.end()) {
+    left = std::move(ticket.ex);
+    waiting.erase(place);
+  }
   return ticket.leads;
 }
 

@@ -1,8 +1,8 @@
 // Store: the answers in memory, and the flights under way.
 //
-// Shards by hash of the key, each with a mutex, a table and a list, the oldest last. Bounded in bytes, evenly over the
-// shards: the oldest goes, but one that was used meanwhile is given a second round (CLOCK), so that a hit moves
-// nothing. [any]
+// Shards by hash of the key, each with a mutex, a table and a list, the oldest last. Bounded in
+// bytes, evenly over the shards: the oldest goes, but one that was used meanwhile is given a second
+// round (CLOCK), so that a hit moves nothing. [any]
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ class Store {
  public:
   Store(const TagClock& clock, size_t bytes) : clock_(clock), shard_bytes_(bytes / kShards) {}
 
-  // What holds at `now_ns` for the key and can answer who knows `known`; or nullptr.
+  // The entry of the key that is fresh at `now_ns`; or nullptr. One without a body only where
+  // `known` has its tag.
   EntryRef find(std::string_view key, std::string_view known, uint64_t now_ns);
   // The same; where there is nothing the ticket joins the flight for the key, or leads a new one.
   struct Found {
@@ -34,7 +35,8 @@ class Store {
 
   // Keeps the entry unless it is too large.
   void put(EntryRef entry);
-  // Those who wait for what the ticket fetches, which it leads no longer; nothing where it did not lead.
+  // Those who wait for what the ticket fetches, which it leads no longer; nothing where it did not
+  // lead.
   std::optional<std::deque<TicketRef>> take(Ticket& leader);
   // Gives those back, and the next one leads: it, or nullptr, and the flight is over.
   TicketRef hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns);

@@ -1,11 +1,11 @@
 // TagClock: when what belongs to a tag changed last.
 //
-// An answer remembers when the reading for it began; it holds while none of its tags has changed since. So
-// nothing has to be found and erased when something changes, and the memory for it never grows. Tags share
-// slots: at worst, an answer is fetched again that need not have been.
+// An answer remembers when the reading for it began; it holds while none of its tags has changed
+// since. So nothing has to be found and erased when something changes, and the memory for it never
+// grows. Tags share slots: at worst, an answer is fetched again that need not have been.
 //
-// [any] Times are of one monotonic clock. Changes are noted after the change is durable, so a reading that
-// begins later sees it.
+// [any] Times are of one monotonic clock. Changes are noted after the change is durable, so a
+// reading that begins later sees it.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@ class TagClock {
 
   void changed(uint32_t slot, uint64_t now_ns) { raise(changed_[slot % kSlots], now_ns); }
   void all_changed(uint64_t now_ns) { raise(floor_, now_ns); }
-  // Whether what was read from `began_ns` on still holds. With `settle_ns`: whether the reading was certain to see the
-  // changes before it, where readers lag behind writers by that much.
+  // Whether what was read from `began_ns` on still holds. With `settle_ns`: whether the reading was
+  // certain to see the changes before it, where readers lag behind writers by that much.
   bool holds(std::span<const uint32_t> slots, uint64_t began_ns, uint64_t settle_ns = 0) const {
     if (since(floor_, began_ns, settle_ns)) return false;
     for (const uint32_t slot : slots)

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "bulkhead/fields.hpp"
-#include "bulkhead/gzip.hpp"
+#include "bulkhead/compress/gzip.hpp"
+#include "bulkhead/text/fields.hpp"
 
 namespace compression {
 

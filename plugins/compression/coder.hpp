@@ -11,7 +11,8 @@ struct Levels {
   int gzip = 5, br = 4, zstd = 3;
 };
 
-// The one of `codings`, best first, that the field Accept-Encoding likes most; "" = as it is (RFC 9110 §12.5.3).
+// The one of `codings`, best first, that the field Accept-Encoding likes most; "" = as it is (RFC
+// 9110 §12.5.3).
 std::string_view negotiate(std::string_view accept_encoding, const std::vector<std::string_view>& codings);
 
 // Empty where the coder fails, or nothing is won.

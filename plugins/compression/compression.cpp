@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead/fields.hpp"
-#include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/text/glob.hpp"
 #include "coder.hpp"
 #include "compression_embedded.hpp"
 
@@ -25,21 +25,16 @@ namespace {
 
 // What takes longer than a request may hold up others on its thread goes to the executor.
 constexpr size_t kAtOnce = 32 * 1024;
-constexpr std::string_view kJob = "compression.job";
 
-// Where the answer cannot wait any longer, it goes out as it is while this is still at work: so all of it is a copy.
+// Where the answer cannot wait any longer, it goes out as it is while this is still at work: so all
+// of it is a copy.
 struct Job {
   std::string_view coding;
   std::string text, etag, coded;
   std::atomic<bool> done{false};
 };
 using JobPtr = std::shared_ptr<Job>;
-
-std::string_view field(const bh_outcome& outcome, std::string_view name) {
-  for (size_t i = 0; i < outcome.header_count; ++i)
-    if (to_view(outcome.headers[i].name) == name) return to_view(outcome.headers[i].value);
-  return {};
-}
+constexpr bulkhead::Attachment<JobPtr> kJob{"job"};
 
 }  // namespace
 
@@ -67,17 +62,15 @@ class Compression : public bulkhead::Plugin {
 
  private:
   bh_flow begin(const Request& request) {
-    bh_outcome outcome{};
-    outcome.size = sizeof outcome;
-    if (host().raw()->ex_outcome(host().raw(), request.handle(), &outcome) != BH_OK) return BH_NEXT;
-    const std::string_view etag = field(outcome, "etag");
-    if (outcome.status == 304) return not_modified(request, etag);
-    if (!worth_it(request, outcome)) return BH_NEXT;
-    const bh_pair vary{to_str("vary"), to_str("accept-encoding")};
-    edit(request, {&vary, 1}, {}, BH_APPEND);
+    const auto outcome = request.outcome();
+    if (!outcome) return BH_NEXT;
+    const std::string_view etag = outcome->field("etag");
+    if (outcome->status == 304) return not_modified(request, etag);
+    if (!worth_it(request, *outcome)) return BH_NEXT;
+    vary(request);
     const std::string_view coding = negotiate(request.header_list("accept-encoding").value_or(""), codings_);
     if (coding.empty()) return BH_NEXT;
-    const std::string_view text = to_view(outcome.body);
+    const std::string_view text = outcome->body;
     if (text.size() <= kAtOnce) {
       apply(request, coding, etag, text.size(), encode(coding, text, levels_));
       return BH_NEXT;
@@ -86,43 +79,29 @@ class Compression : public bulkhead::Plugin {
   }
 
   bh_flow elsewhere(const Request& request, std::string_view coding, std::string_view etag, std::string_view text) {
-    struct Work {
-      Exchange held;
-      JobPtr job;
-      Levels levels;
-    };
     const JobPtr job = std::make_shared<Job>();
     job->coding = coding;
     job->text = text;
     job->etag = etag;
-    auto work = std::make_unique<Work>(Work{Exchange(host().raw(), request.handle()), job, levels_});
-    const auto run = [](void* arg) {
-      const std::unique_ptr<Work> mine(static_cast<Work*>(arg));
+    const auto work = [held = Exchange(request), job, levels = levels_] {
       try {
-        mine->job->coded = encode(mine->job->coding, mine->job->text, mine->levels);
-        mine->job->done.store(true, std::memory_order_release);
+        job->coded = encode(job->coding, job->text, levels);
+        job->done.store(true, std::memory_order_release);
       } catch (const std::bad_alloc&) {  // it goes out as it is
       }
-      mine->held.resume();
+      held.resume();
     };
-    if (host().raw()->post(host().raw(), run, work.get()) != BH_OK) return BH_NEXT;
-    static_cast<void>(work.release());
-    auto kept = std::make_unique<JobPtr>(job);
-    const JobPtr* address = kept.release();
-    request.attribute(kJob, {reinterpret_cast<const char*>(&address), sizeof address});
-    host().raw()->ex_on_end(
-        host().raw(), request.handle(), [](void* arg) { delete static_cast<JobPtr*>(arg); },
-        const_cast<JobPtr*>(address));
+    if (!host().post(work)) return BH_NEXT;
+    request.attach(kJob, std::make_unique<JobPtr>(job));
     return BH_PENDING;
   }
 
   bh_flow finish(const Request& request) {
-    const std::string_view attribute = request.attribute(kJob);
-    if (attribute.empty()) return BH_NEXT;
-    const JobPtr* job = nullptr;
-    std::memcpy(&job, attribute.data(), sizeof job);
-    if ((*job)->done.load(std::memory_order_acquire))
-      apply(request, (*job)->coding, (*job)->etag, (*job)->text.size(), std::move((*job)->coded));
+    const JobPtr* found = request.attached(kJob);
+    if (found == nullptr) return BH_NEXT;
+    Job& job = **found;
+    if (job.done.load(std::memory_order_acquire))
+      apply(request, job.coding, job.etag, job.text.size(), std::move(job.coded));
     return BH_NEXT;
   }
 
@@ -133,21 +112,20 @@ class Compression : public bulkhead::Plugin {
     for (const std::string_view coding : bulkhead::kContentCodings) {
       const std::string coded = bulkhead::coded_etag(etag, coding);
       if (known.find(coded) == std::string::npos) continue;
-      const bh_pair changed{to_str("etag"), to_str(coded)};
-      edit(request, {&changed, 1}, {}, 0);
+      const bh_pair changed = bulkhead::to_pair("etag", coded);
+      request.edit({.fields = {&changed, 1}});
       break;
     }
-    const bh_pair vary{to_str("vary"), to_str("accept-encoding")};
-    edit(request, {&vary, 1}, {}, BH_APPEND);
+    vary(request);
     return BH_NEXT;
   }
 
-  bool worth_it(const Request& request, const bh_outcome& outcome) const {
-    if (outcome.body.len < std::max<size_t>(min_bytes_, 1) || outcome.status == 206 || outcome.status == 204)
+  bool worth_it(const Request& request, const bulkhead::Outcome& outcome) const {
+    if (outcome.body.size() < std::max<size_t>(min_bytes_, 1) || outcome.status == 206 || outcome.status == 204)
       return false;
     std::string_view type;
-    for (size_t i = 0; i < outcome.header_count; ++i) {
-      const std::string_view name = to_view(outcome.headers[i].name), value = to_view(outcome.headers[i].value);
+    for (const bh_pair& field : outcome.fields) {
+      const std::string_view name = to_view(field.name), value = to_view(field.value);
       if (name == "content-encoding" || name == "content-range" || name == "set-cookie") return false;
       // no-store: it is a secret. no-transform: who wrote it forbids it (RFC 9111 §5.2.2.6).
       if (name == "cache-control") {
@@ -173,29 +151,19 @@ class Compression : public bulkhead::Plugin {
                             bulkhead::kContentCodings.begin());
     host().record(series_[index].in, static_cast<double>(size));
     host().record(series_[index].out, static_cast<double>(coded.size()));
-    std::array<bh_pair, 2> fields{{{to_str("content-encoding"), to_str(coding)}, {}}};
+    std::array<bh_pair, 2> fields = {bulkhead::to_pair("content-encoding", coding)};
     std::string tag;
     size_t count = 1;
     if (etag.size() >= 2 && etag.front() == '"') {
       tag = bulkhead::coded_etag(etag, coding);
-      fields[count++] = {to_str("etag"), to_str(tag)};
+      fields[count++] = bulkhead::to_pair("etag", tag);
     }
-    edit(request, {fields.data(), count}, std::move(coded), 0);
+    request.edit({.fields = {fields.data(), count}, .body = std::move(coded)});
   }
 
-  void edit(const Request& request, std::span<const bh_pair> fields, std::string body, uint32_t flags) const {
-    bh_reply change{};
-    change.size = sizeof change;
-    change.flags = flags;
-    change.headers = fields.data();
-    change.header_count = fields.size();
-    if (!body.empty()) {
-      auto kept = std::make_unique<std::string>(std::move(body));
-      change.body = to_str(*kept);
-      change.release = [](void* arg) { delete static_cast<std::string*>(arg); };
-      change.arg = kept.release();
-    }
-    host().raw()->ex_edit(host().raw(), request.handle(), &change);
+  static void vary(const Request& request) {
+    const bh_pair field = bulkhead::to_pair("vary", "accept-encoding");
+    request.edit({.fields = {&field, 1}, .append = true});
   }
 
   struct Series {
@@ -209,7 +177,8 @@ class Compression : public bulkhead::Plugin {
   std::array<Series, bulkhead::kContentCodings.size()> series_{};
 };
 
-// Answers are kept, and compared with what a caller has, as they are: they are coded behind the cache.
+// Answers are kept, and compared with what a caller has, as they are: they are coded behind the
+// cache.
 constexpr bh_str kBefore[] = {to_str("cache")};
 
 }  // namespace compression

@@ -1,13 +1,14 @@
-// The cors plugin: which pages of other origins may read our answers (Fetch standard, "CORS protocol").
+// The cors plugin: which pages of other origins may read our answers (Fetch standard, "CORS
+// protocol").
 #include <algorithm>
 #include <cctype>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "bulkhead/fields.hpp"
-#include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/fields.hpp"
+#include "bulkhead/text/glob.hpp"
 #include "cors_embedded.hpp"
 
 namespace cors {
@@ -38,8 +39,7 @@ void check_origin(const std::string& pattern) {
 // Whether this is a serialized origin (RFC 6454 §6.2, or "null"): only that is echoed in a header.
 bool serialized(std::string_view origin) {
   return std::all_of(origin.begin(), origin.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::string_view("-._~:/[]").find(c) != std::string::npos;
+    return bulkhead::is_alnum(c) || std::string_view("-._~:/[]").find(c) != std::string::npos;
   });
 }
 
@@ -50,11 +50,7 @@ std::string tokens(std::string_view list) {
     const size_t comma = list.find(',');
     const std::string_view item = bulkhead::trim_ows(list.substr(0, comma));
     list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-    const bool token = !item.empty() && std::all_of(item.begin(), item.end(), [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-             std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string::npos;
-    });
-    if (token) out.append(out.empty() ? "" : ", ").append(item);
+    if (bulkhead::is_token(item)) out.append(out.empty() ? "" : ", ").append(item);
   }
   return out;
 }
@@ -81,7 +77,8 @@ class Cors : public bulkhead::Plugin {
   }
 
  private:
-  // Compared as a whole, case and all; a * stands for one or more labels of a name, never for a '/' or a port's colon.
+  // Compared as a whole, case and all; a * stands for one or more labels of a name, never for a '/'
+  // or a port's colon.
   bool allowed(std::string_view origin) const {
     if (!serialized(origin)) return false;
     if (everybody_) return true;
@@ -97,12 +94,12 @@ class Cors : public bulkhead::Plugin {
     });
   }
 
-  // A preflight is answered here, before anybody asks who it is: it carries no credentials.
+  // A preflight is answered here, before authentication: it carries no credentials.
   bh_flow admit(const Request& request) {
     const std::string_view origin = request.header("origin");
     if (request.method() != "OPTIONS" || origin.empty() || !request.has_header("access-control-request-method"))
       return BH_NEXT;
-    if (!allowed(origin)) return BH_NEXT;  // the usual answer, which lets nobody in
+    if (!allowed(origin)) return BH_NEXT;  // the usual answer, which browsers refuse
     bulkhead::Response response(204);
     response.header("access-control-allow-methods", methods_).header("access-control-max-age", max_age_);
     if (headers_ != "*" || !request.has_header("access-control-request-headers")) {
@@ -121,25 +118,16 @@ class Cors : public bulkhead::Plugin {
     std::array<bh_pair, 3> added;
     size_t count = 0;
     if (!origin.empty() && allowed(origin)) {
-      added[count++] = {to_str("access-control-allow-origin"), to_str(any ? std::string_view("*") : origin)};
-      if (credentials_) added[count++] = {to_str("access-control-allow-credentials"), to_str("true")};
+      added[count++] = bulkhead::to_pair("access-control-allow-origin", any ? std::string_view("*") : origin);
+      if (credentials_) added[count++] = bulkhead::to_pair("access-control-allow-credentials", "true");
       if (!exposed_.empty() && request.method() != "OPTIONS")
-        added[count++] = {to_str("access-control-expose-headers"), to_str(exposed_)};
+        added[count++] = bulkhead::to_pair("access-control-expose-headers", exposed_);
     }
-    edit(request, {added.data(), count}, 0);
-    // Also where it is refused: a cache must not give that answer to somebody who is allowed.
-    const bh_pair vary{to_str("vary"), to_str("origin")};
-    if (!any) edit(request, {&vary, 1}, BH_APPEND);
+    if (count != 0) request.edit({.fields = {added.data(), count}});
+    // Also where it is refused: a cache must not give that answer to an allowed origin.
+    const bh_pair vary = bulkhead::to_pair("vary", "origin");
+    if (!any) request.edit({.fields = {&vary, 1}, .append = true});
     return BH_NEXT;
-  }
-
-  void edit(const Request& request, std::span<const bh_pair> headers, uint32_t flags) const {
-    bh_reply change{};
-    change.size = sizeof change;
-    change.flags = flags;
-    change.headers = headers.data();
-    change.header_count = headers.size();
-    if (!headers.empty()) host().raw()->ex_edit(host().raw(), request.handle(), &change);
   }
 
   const std::vector<std::string> origins_;
@@ -147,7 +135,8 @@ class Cors : public bulkhead::Plugin {
   const bool credentials_, everybody_;
 };
 
-// What is kept of an answer for others is taken before these are added; a page of one origin gets its own.
+// What is kept of an answer for others is taken before these are added; a page of one origin gets
+// its own.
 constexpr bh_str kBefore[] = {bulkhead::to_str("auth"), bulkhead::to_str("cache"), bulkhead::to_str("ratelimit")};
 
 }  // namespace cors

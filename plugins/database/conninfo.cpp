@@ -6,7 +6,7 @@
 #include <memory>
 #include <string_view>
 
-#include "bulkhead/resolve.hpp"
+#include "bulkhead/net/resolve.hpp"
 #include "session.hpp"
 
 namespace database {

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead/extensions/command.h"
 #include "bulkhead/extensions/notes.h"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
@@ -104,9 +103,6 @@ bulkhead::Json without_passwords(const bulkhead::Json& config) {
   return plain;
 }
 
-constexpr bh_command_info kCommandList[] = {
-    {BH_LIT("migrate"), BH_LIT(""), BH_LIT("Applies the migrations of all plugins and lists them.")}};
-
 }  // namespace
 
 class Database : public bulkhead::Plugin {
@@ -116,7 +112,6 @@ class Database : public bulkhead::Plugin {
         config_(without_passwords(config)),
         pool_(h, read_settings(config, stopping_.get_token())),
         listener_(h, pool_.settings().direct ? *pool_.settings().direct : pool_.settings().session) {
-    api_.size = sizeof api_;
     api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
     api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) {
       return guarded(err, [&] { return pool(self).submit(*q, err); });
@@ -140,6 +135,8 @@ class Database : public bulkhead::Plugin {
     api_.execute = execute;
     api_.replica_lag_ms = pool_.replica_lag_ms();
     h.publish(BH_SQL_ID, BH_SQL_VERSION, &api_, this);
+    command("migrate", "", "Applies the migrations of all plugins and lists them.",
+            [this](bulkhead::Arguments arguments, const bulkhead::Print& print) { migrate(arguments, print); });
   }
 
   void start() override { pool_.start(); }
@@ -172,9 +169,7 @@ class Database : public bulkhead::Plugin {
                                            static_cast<const Database*>(static_cast<bulkhead::Plugin*>(self));
                                        note(arg, bulkhead::to_str(plugin->pool_.settings().session.url.display));
                                      }};
-    if (id == BH_NOTES_ID) return &kNotes;
-    static constexpr bh_commands kCommands{sizeof(bh_commands), 1, kCommandList, run_command};
-    return id == BH_COMMAND_ID ? &kCommands : nullptr;
+    return id == BH_NOTES_ID ? &kNotes : nullptr;
   }
 
  private:
@@ -205,31 +200,21 @@ class Database : public bulkhead::Plugin {
     return outcome.status;
   }
 
-  static int32_t run_command(void* self, bh_str /*name*/, const bh_str* /*args*/, size_t n,
-                             void (*print)(void*, bh_str), void* out, bh_error* err) {
-    if (n != 0) {
-      bulkhead::set_error(err, BH_E_INVALID, "takes no arguments");
-      return 2;
-    }
+  void migrate(bulkhead::Arguments arguments, const bulkhead::Print& print) {
+    if (!arguments.empty()) throw std::invalid_argument("takes no arguments");
     static constexpr uint32_t kWaitMs = 30'000;
-    Pool& p = static_cast<Database*>(static_cast<bulkhead::Plugin*>(self))->pool_;
-    if (const std::string wrong = p.wait_migrated(kWaitMs); !wrong.empty()) {
-      bulkhead::set_error(err, BH_E_UNAVAILABLE, wrong);
-      return 1;
-    }
-    for (const Migrations::Set& set : p.migrations().sets())
-      for (const Migrations::Step& step : set.steps) {
-        const std::string line = set.owner + " " + std::to_string(step.version) + " " + step.name + ": applied\n";
-        print(out, bulkhead::to_str(line));
-      }
-    return 0;
+    if (const std::string wrong = pool_.wait_migrated(kWaitMs); !wrong.empty())
+      throw bulkhead::Failure(BH_E_UNAVAILABLE, wrong);
+    for (const Migrations::Set& set : pool_.migrations().sets())
+      for (const Migrations::Step& step : set.steps)
+        print(set.owner + " " + std::to_string(step.version) + " " + step.name + ": applied\n");
   }
 
   const bulkhead::Json config_;  // without passwords
   std::stop_source stopping_;
   Pool pool_;
   Listener listener_;
-  bh_sql api_{};
+  bh_sql api_ = bulkhead::sized<bh_sql>();
 };
 
 constexpr bh_need kOffers[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION)};

@@ -1,5 +1,5 @@
-// Listener: PostgreSQL's LISTEN, on a connection and a thread of its own. While the connection is away nobody is
-// listening, and those who want to hear are told so.
+// Listener: PostgreSQL's LISTEN, on a connection and a thread of its own. While the connection is
+// away nobody is listening, and those who want to hear are told so.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@ class Listener {
 
   // [any] The first one starts the thread.
   bh_status add(const bh_sql_listener& listener, bh_error* err);
-  // Nobody is called back afterwards.
+  // No callback runs afterwards.
   void stop();
 
  private:

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/hex.hpp"
 #include "result.hpp"
 
 namespace database {
@@ -65,7 +66,8 @@ void LookupBatch::expire(uint64_t now_ns, const std::function<bool(bh_exchange*)
   members_.erase(over, members_.end());
 }
 
-// An array for PostgreSQL, JSON for SQLite: for quoted text both escape '"' and '\', and JSON control characters too.
+// An array for PostgreSQL, JSON for SQLite: for quoted text both escape '"' and '\', and JSON
+// control characters too.
 std::string LookupBatch::keys(size_t begin, size_t end) const {
   const bool json = dialect_ == Dialect::kSqlite;
   std::string list(1, json ? '[' : '{');
@@ -78,12 +80,10 @@ std::string LookupBatch::keys(size_t begin, size_t end) const {
     }
     list += '"';
     for (const char c : members_[i].key) {
-      static constexpr char kHex[] = "0123456789abcdef";
       if (c == '"' || c == '\\') list += '\\';
       if (json && static_cast<unsigned char>(c) < 0x20) {
         list += "\\u00";
-        list += kHex[c >> 4];
-        list += kHex[c & 15];
+        bulkhead::append_hex(static_cast<uint8_t>(c), &list);
       } else {
         list += c;
       }
@@ -115,8 +115,7 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
   const std::string list = keys(begin, end);
   bh_value value{BH_TEXT, 0, {0}};
   value.as.s = to_str(list);
-  bh_sql_query query{};
-  query.size = sizeof query;
+  bh_sql_query query = bulkhead::sized<bh_sql_query>();
   query.flags = BH_SQL_READ;
   query.sql = to_str(sql_);
   query.values = &value;
@@ -136,7 +135,8 @@ Outcome LookupBatch::run(Session& session, bool alone) {
   std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
   Outcome whole = ask(session, 0, members_.size());
   if (whole.status == BH_OK) return whole;
-  // No key is at fault where the database is gone or too slow, and the others have waited long enough.
+  // No key is at fault where the database is gone or too slow, and the others have waited long
+  // enough.
   if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1 ||
       !alone) {
     for (Member& member : members_)

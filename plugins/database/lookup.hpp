@@ -31,11 +31,11 @@ class LookupBatch {
 
   // Those whose deadline has passed, or whose caller has left, are answered, and leave.
   void expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left);
-  // Asks once for every distinct key and gives each member its rows. A query that fails because of one
-  // key fails for all: then each is asked `alone`, or nobody has got anything. The outcome of the connection; members
-  // keep their own.
+  // Asks once for every distinct key and gives each member its rows. A query that fails because of
+  // one key fails for all: then each is asked `alone`, or no row was delivered. The outcome of
+  // the connection; members keep their own.
   Outcome run(Session& session, bool alone);
-  // Nobody has been given a row: it may run again.
+  // No row was delivered: it may run again.
   bool untouched() const;
   // Every member's done, with its own outcome; or with the one given, where nothing ran.
   void finish();

@@ -25,7 +25,7 @@ Outcome read_version(Session& session, const std::string& owner, int64_t* versio
       .sql = "select coalesce(max(version), 0) from bulkhead_migrations where owner = :owner",
       .values = {&value, 1},
       .columns = {&column,
-                  1}}.raw();
+                  1}}.to_query();
   query.row = [](void* arg, const bh_value* cells, size_t) -> bh_status {
     *static_cast<int64_t*>(arg) = cells[0].as.i;
     return BH_OK;
@@ -39,7 +39,7 @@ Outcome record(Session& session, const std::string& owner, const Migrations::Ste
   return session.execute(bulkhead::SqlQuery{
       .sql = "insert into bulkhead_migrations (owner, version, name) values (:owner, :version, :name)",
       .values = values}
-                             .raw());
+                             .to_query());
 }
 
 }  // namespace

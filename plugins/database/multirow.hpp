@@ -15,8 +15,8 @@
 
 namespace database {
 
-// "insert into … values (:a, :b)" in two parts, where nothing follows the row and the row holds placeholders only: then
-// each row changes exactly one row, or the statement fails.
+// "insert into … values (:a, :b)" in two parts, where nothing follows the row and the row holds
+// placeholders only: then each row changes exactly one row, or the statement fails.
 struct MultiRow {
   std::string_view head;  // up to the row
   std::string_view row;   // with its parentheses
@@ -28,7 +28,8 @@ struct MultiRow {
 // Texts by rows, made once; of one session.
 class MultiRowTexts {
  public:
-  // The text of a statement with so many rows, a power of two; nullptr where it cannot have more than one.
+  // The text of a statement with so many rows, a power of two; nullptr where it cannot have more
+  // than one.
   const std::string* find(std::string_view sql, size_t rows);
   // Between batches: forgets them when there are too many.
   void trim() {

@@ -74,8 +74,7 @@ void Pool::start() {
     for (size_t i = 0; i < lane.min; ++i) spawn(lane);
   if (replicas_) replicas_->start();
   static constexpr uint64_t kEveryMs = 1000;
-  watch_timer_ = host_.raw()->timer(
-      host_.raw(), kEveryMs, kEveryMs, [](void* self) { static_cast<Pool*>(self)->watch(); }, this);
+  watch_timer_ = host_.every(kEveryMs, [this] { watch(); });
 }
 
 // A server that hangs cancels no statement at its timeout, and refuses no connection.
@@ -110,7 +109,7 @@ void Pool::drop_waiting_reads(std::unique_lock<std::mutex>& lock) {
   if (--busy_ == 0) quiet_.notify_all();
 }
 
-// On a thread nobody waits for: a server that hangs takes a cancel request and never answers it.
+// On a detached thread: a server that hangs takes a cancel request and never answers it.
 void Pool::cancel_reads() {
   if (cancelling_.valid() && cancelling_.wait_for(seconds(0)) != std::future_status::ready) return;
   std::vector<std::function<void()>> requests;
@@ -137,7 +136,7 @@ void Pool::cancel_reads() {
 }
 
 void Pool::quiesce() {
-  if (watch_timer_ != 0) host_.raw()->timer_cancel(host_.raw(), std::exchange(watch_timer_, 0));
+  watch_timer_ = {};
   if (replicas_) replicas_->stop();
   {
     std::unique_lock lock(mutex_);
@@ -181,8 +180,8 @@ void Pool::wake(Lane& lane) {
   worker->wake.notify_one();
 }
 
-// Nobody has taken work for a moment, or it waits for long all the same: those awake wait for something else than
-// the cores.
+// No work was taken for a moment, or the oldest waits for long all the same: the workers awake are
+// blocked on something else than the cores.
 bool Pool::overdue(const Lane& lane) const {
   const uint64_t queued = lane.waiting.front()->queued_ns, now = host_.now_ns();
   const auto passed = [now](uint64_t since, milliseconds limit) {
@@ -191,8 +190,9 @@ bool Pool::overdue(const Lane& lane) const {
   return passed(std::max(queued, lane.taken_ns), kStalled) || passed(queued, kTooLong);
 }
 
-// Somebody for the job that has just come: a worker, or one who sees to it that it does not wait for long. While the
-// schema is being prepared nobody can take it, and a worker that sends for itself would keep `mutex_` for ever.
+// Finds a worker for the job that has just come, or one that watches how long it waits. While the
+// schema is being prepared no worker can take it, and one that wakes itself would keep `mutex_` for
+// ever.
 void Pool::dispatch(Lane& lane) {
   if (migrations_.pending()) return;
   const bool enough = lane.awake >= busy_enough_;
@@ -296,7 +296,7 @@ void Pool::work(Lane& lane, Worker& worker) {
     if (!lane.waiting.empty() && !serves(lane)) move_to_primary(lane);
     if (!lane.waiting.empty() && !migrations_.pending() && (lane.awake <= busy_enough_ || overdue(lane))) {
       std::vector<std::unique_ptr<Job>> jobs = take(lane);
-      if (!lane.waiting.empty() && !lane.standby) dispatch(lane);  // somebody watches what is left
+      if (!lane.waiting.empty() && !lane.standby) dispatch(lane);  // another worker watches the rest
       if (jobs.size() == 1 && jobs.front()->reads_alone()) worker.reads_for = jobs.front()->query.ex;
       ++busy_;
       host_.record(available_series_, static_cast<double>(connected_ - std::min(busy_, connected_)));
@@ -326,7 +326,7 @@ void Pool::work(Lane& lane, Worker& worker) {
     ++lane.awake;
     idle += kCheck;
     lock.unlock();
-    const bool alive = worker.session.alive();  // or nobody would notice a server that went while nothing was asked
+    const bool alive = worker.session.alive();  // notices a server that went while idle
     if (!alive) lost(worker, "the server closed the connection");
     lock.lock();
     if (idle >= kIdle && lane.running > lane.min) {

@@ -1,9 +1,9 @@
 // Pool: sessions with a thread each, and the work that waits for them.
 //
-// PostgreSQL has a lane with min..max sessions for the primary, and one for each replica: more come when work waits,
-// those above min go when idle. No more of them work at a time than the cores can feed, unless they
-// stall: a thread switched to for every query costs more than the query. SQLite has a lane with the
-// one writer, and one with readers, which WAL lets run beside it.
+// PostgreSQL has a lane with min..max sessions for the primary, and one for each replica: more come
+// when work waits, those above min go when idle. No more of them work at a time than the cores can
+// feed, unless they stall: a thread switched to for every query costs more than the query. SQLite
+// has a lane with the one writer, and one with readers, which WAL lets run beside it.
 #pragma once
 
 #include <condition_variable>
@@ -87,7 +87,7 @@ class Pool {
     void done(const Outcome& outcome);
     size_t size() const { return lookups ? lookups->size() : 1; }
     bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
-    // A query for one caller alone: nobody else needs what it reads.
+    // A query for one caller alone: no other needs its rows.
     bool reads_alone() const { return !lookups && !is_transaction && !writes(); }
     bool changes() const { return is_transaction ? (transaction.flags & BH_SQL_READ) == 0 : writes(); }
     size_t bytes() const;
@@ -108,7 +108,7 @@ class Pool {
   };
   struct Lane {
     const SessionSettings* session = nullptr;
-    uint64_t taken_ns = 0;   // when somebody took work last
+    uint64_t taken_ns = 0;   // when work was taken last
     size_t replica = kNone;  // which one, or the primary or SQLite
     size_t min = 0, max = 0, connecting = 0, connected = 0;
     std::deque<std::unique_ptr<Job>> waiting;
@@ -138,7 +138,7 @@ class Pool {
   void leave_replica(size_t replica);
   // Each second: what hangs is given up, and what callers who left have asked for.
   void watch();
-  bool left(bh_exchange* ex) const { return ex != nullptr && host_.raw()->ex_live(host_.raw(), ex) == 0; }
+  bool left(bh_exchange* ex) const { return ex != nullptr && !host_.view(ex).live(); }
   // `lock` is held on entry and exit.
   void drop_waiting_reads(std::unique_lock<std::mutex>& lock);
   // `mutex_` is held.
@@ -181,7 +181,7 @@ class Pool {
   size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
   bool down_ = true;                 // no session is there, and to connect has failed since, or takes long
   uint64_t cut_ns_ = 0;              // when the last session went
-  uint64_t watch_timer_ = 0;
+  bulkhead::Timer watch_timer_;
   bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
   std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
   std::shared_future<void> cancelling_;  // the requests sent last; one batch at a time

@@ -12,7 +12,8 @@ using bulkhead::to_view;
 
 namespace {
 
-// Of the values of a transaction's writes: all of them fit the socket, so that neither side waits for the other.
+// Of the values of a transaction's writes: all of them fit the socket, so that neither side waits
+// for the other.
 constexpr size_t kBatchBytes = 32 * 1024;
 enum : size_t { kSelect, kInsert, kUpdate, kDelete, kTransaction, kLookup };
 
@@ -36,10 +37,8 @@ void Pool::Job::done(const Outcome& outcome) {
 
 uint32_t Pool::writer_of(bh_exchange* ex) const {
   if (!replicas_ || ex == nullptr) return 0;
-  bh_str subject{};
-  return host_.raw()->ex_get(host_.raw(), ex, to_str("identity.subject"), &subject) == BH_OK
-             ? Replicas::writer(to_view(subject))
-             : 0;
+  const std::string_view subject = host_.view(ex).attribute(BH_IDENTITY_SUBJECT);
+  return subject.empty() ? 0 : Replicas::writer(subject);
 }
 
 bool Pool::serves(const Lane& lane) const {
@@ -130,7 +129,7 @@ bh_status Pool::lookup(const bh_sql_lookup& lookup, bh_error* err) {
     job->lookups->add(mine, std::move(span));
     job->deadline_ns = job->lookups->deadline_ns();
     if (job->size() >= settings_.batch) std::erase(lane.open, job);
-    if (lane.idle.empty()) dispatch(lane);  // somebody comes for the batch, but is it in time?
+    if (lane.idle.empty()) dispatch(lane);  // a worker comes for the batch, but is it in time?
     return BH_OK;
   }
   auto job = std::make_unique<Job>();
@@ -149,7 +148,8 @@ size_t Pool::Job::bytes() const {
   return sum;
 }
 
-// On PostgreSQL inserts alone: two batches that change the same rows in another order would wait for each other.
+// On PostgreSQL inserts alone: two batches that change the same rows in another order would wait
+// for each other.
 bool Pool::together(const Job& job) const {
   return job.writes() && (settings_.session.url.dialect == Dialect::kSqlite || series_of(job) == kInsert);
 }
@@ -300,8 +300,8 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
   untrack(worker, *job);
   if (outcome.status != BH_OK && worker.lane.replica != kNone && outcome.status != BH_E_TIMEOUT &&
       (job->lookups ? job->lookups->untouched() : outcome.rows == 0)) {
-    // Whatever ails the replica (it is gone, cancels what conflicts with its recovery, lacks a table): the primary
-    // knows.
+    // Whatever ails the replica (it is gone, cancels what conflicts with its recovery, lacks a
+    // table): the primary knows.
     if (outcome.lost) lost(worker, outcome.message);
     if (!hand_on(job)) finish(*job, unavailable("neither a replica nor the primary answers"));
     return;
@@ -313,8 +313,8 @@ void Pool::run(Worker& worker, std::unique_ptr<Job> job) {
       const std::lock_guard lock(mutex_);
       stopping = draining_ || stopping_;
     }
-    // What certainly did nothing may run again, once: on a session that is there to answer, not on one that was cut
-    // as well. Where the server takes none, another may have one.
+    // What certainly did nothing may run again, once: on a session that is there to answer, not on
+    // one that was cut as well. Where the server takes none, another may have one.
     const bool again =
         !stopping && (job->lookups          ? job->lookups->untouched()
                       : job->is_transaction ? !began

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/hex.hpp"
 #include "session.hpp"
 
 namespace database {
@@ -26,12 +27,7 @@ constexpr size_t kNull = std::numeric_limits<size_t>::max();
 constexpr uint64_t kFewRows = 256;
 constexpr std::chrono::seconds kPlanAge{10};
 
-std::string unique_prefix() {
-  std::random_device device;
-  std::string prefix = "bh_";
-  for (int i = 0; i < 16; ++i) prefix += "0123456789abcdef"[device() % 16];
-  return prefix + "_";
-}
+std::string unique_prefix() { return "bh_" + bulkhead::random_hex_id() + "_"; }
 
 // Of a command that changes rows: "INSERT 0 1", "UPDATE 3".
 bool changes_rows(const PGresult* result) {

@@ -1,12 +1,13 @@
-// Statements on PostgreSQL, straight through libpq: prepared once a connection, parameters and results in the text
-// format, rows read where the driver has them.
+// Statements on PostgreSQL, straight through libpq: prepared once a connection, parameters and
+// results in the text format, rows read where the driver has them.
 //
 // A plan is made for the tables as they are when it is made, and the server keeps it until they are
 // analyzed. So a statement is prepared again when much has been written since, or some time has
 // passed.
 //
-// Behind a pooler in transaction mode no statement is prepared, for it would be on another server connection the next
-// time; and each one outside a transaction brings its timeout along, in one transaction and one round trip.
+// Behind a pooler in transaction mode no statement is prepared, for it would be on another server
+// connection the next time; and each one outside a transaction brings its timeout along, in one
+// transaction and one round trip.
 #pragma once
 
 #include <libpq-fe.h>
@@ -52,8 +53,9 @@ class PgStatements {
     size_t index;
     std::string sqlstate, message;
   };
-  // All of them in one transaction and one round trip. Nothing returned: they are committed, and rows have been given.
-  // A refusal: nothing has happened. Where neither is certain it throws, and the connection is lost.
+  // All of them in one transaction and one round trip. Nothing returned: they are committed, and
+  // rows have been given. A refusal: nothing has happened. Where neither is certain it throws, and
+  // the connection is lost.
   std::optional<Refusal> execute_together(PGconn* connection, std::span<const bh_sql_query* const> queries,
                                           std::span<Outcome> outcomes);
   // The statement failed, or its plan is stale: it is prepared anew the next time.

@@ -1,7 +1,7 @@
 // Spans of queries, by OpenTelemetry's database semantic conventions (stable).
 //
-// A span lasts from when the work is handed over until it is answered: the wait for a session is part of it. Work
-// that travels together has a span for each request, linked to that of the first.
+// A span lasts from when the work is handed over until it is answered: the wait for a session is
+// part of it. Work that travels together has a span for each request, linked to that of the first.
 #pragma once
 
 #include <cstdint>

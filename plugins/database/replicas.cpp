@@ -47,7 +47,7 @@ class Position {
   struct Clear {
     void operator()(PGresult* result) const { PQclear(result); }
   };
-  // A server that hangs holds nobody up for longer than a moment.
+  // A server that hangs delays the others for a moment at most.
   std::string_view first_cell(const char* sql, std::string* why) {
     PGconn* connection = connection_.get();
     bool good = PQsendQuery(connection, sql) == 1;

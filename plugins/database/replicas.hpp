@@ -1,9 +1,11 @@
 // Replicas: which of them may answer a read.
 //
-// A replica is fresh as of the last moment at which the primary's write position, sampled then, was seen replayed on
-// it. That needs no clock but this host's, and a replica that has lost its primary, or hangs, ages by itself.
+// A replica is fresh as of the last moment at which the primary's write position, sampled then, was
+// seen replayed on it. That needs no clock but this host's, and a replica that has lost its
+// primary, or hangs, ages by itself.
 //
-// Read-your-writes: for as long as a replica may lag, who has written through this host reads from the primary.
+// Read-your-writes: for as long as a replica may lag, a caller that wrote through this host reads
+// from the primary.
 #pragma once
 
 #include <array>
@@ -26,8 +28,8 @@ namespace database {
 
 class Replicas {
  public:
-  // `primary` and `replicas` outlive this. Metrics are registered here. `gone` is called on a thread of this, again and
-  // again, while a replica does not answer.
+  // `primary` and `replicas` outlive this. Metrics are registered here. `gone` is called on a
+  // thread of this, again and again, while a replica does not answer.
   Replicas(const bulkhead::Host& host, const SessionSettings& primary, const std::vector<SessionSettings>& replicas,
            uint32_t lag_ms, std::function<void(size_t replica)> gone);
   ~Replicas() { stop(); }
@@ -42,7 +44,7 @@ class Replicas {
     const uint64_t at = nodes_[replica].fresh_ns.load(std::memory_order_acquire);
     return at != 0 && now_ns <= at + lag_ns_;
   }
-  // A place for who is identified so; all who are not share one.
+  // The slot of an identified caller; all others share one.
   static uint32_t writer(std::string_view identity) {
     return static_cast<uint32_t>(std::hash<std::string_view>()(identity) % kWriters);
   }

@@ -12,8 +12,7 @@ namespace database {
 
 // Views `outcome`.
 inline bh_sql_result result_of(const Outcome& outcome) {
-  bh_sql_result result{};
-  result.size = sizeof result;
+  bh_sql_result result = bulkhead::sized<bh_sql_result>();
   result.status = outcome.status;
   result.affected = outcome.affected;
   result.rows = outcome.rows;
@@ -25,7 +24,7 @@ inline bh_sql_result result_of(const Outcome& outcome) {
 // Nothing ran: the caller may try again.
 inline Outcome unavailable(std::string why) { return {BH_E_UNAVAILABLE, false, 0, 0, "", std::move(why)}; }
 
-// Nothing ran: nobody waits for it.
+// Nothing ran: the caller left.
 inline Outcome caller_left() { return {BH_E_GONE, false, 0, 0, "", "the caller left"}; }
 
 }  // namespace database

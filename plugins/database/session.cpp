@@ -173,7 +173,7 @@ class Session::Impl {
     for (auto it = alone.begin(); it != alone.end(); ++it) {
       outcomes[*it] = execute(*queries[*it]);
       if (!outcomes[*it].lost && outcomes[*it].status != BH_E_TIMEOUT) continue;
-      // The others have waited long enough, or there is nobody to ask.
+      // The others have waited long enough, or no session can be asked.
       const Outcome rest = outcomes[*it].lost ? outcomes[*it] : unavailable("another write took too long");
       for (auto other = it + 1; other != alone.end(); ++other) outcomes[*other] = rest;
       return outcomes[*it].lost ? rest : Outcome{};
@@ -307,8 +307,8 @@ class Session::Impl {
     return result;
   }
 
-  // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an immediate one waits at
-  // BEGIN.
+  // A deferred SQLite transaction that writes late can fail with BUSY at any statement; an
+  // immediate one waits at BEGIN.
   Outcome begin(bool read_only) {
     Outcome begun = begin_script(read_only);
     executed_ = 0;

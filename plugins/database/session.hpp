@@ -29,9 +29,10 @@ struct SessionSettings {
   uint32_t connect_timeout_s = 5;
   std::string application_name;
   std::shared_ptr<Passfile> passfile;  // null without a password
-  // A pooler in transaction mode stands in between: nothing of the session outlives its transaction.
+  // A pooler in transaction mode stands in between: nothing of the session outlives its
+  // transaction.
   bool pooled = false;
-  std::stop_token stopping = {};  // nobody waits for name servers any more
+  std::stop_token stopping = {};  // ends waits for name servers
   std::shared_ptr<std::atomic<uint64_t>> rows_written = std::make_shared<std::atomic<uint64_t>>(0);
   // Set once a pooler shows itself where none was declared.
   std::shared_ptr<std::atomic<bool>> pooler_met = std::make_shared<std::atomic<bool>>(false);
@@ -63,21 +64,21 @@ class Session {
   bool connected() const;
   // False where the server has closed the connection meanwhile. Asks the kernel, not the server.
   bool alive();
-  // [any] A request to break off the statement that runs now, which then fails; the connection stays.
-  // To be called on a thread of its own, since a server that hangs may never answer it, and before
-  // the session begins another statement. Does not refer to this session. Empty where there is
-  // nothing to ask: SQLite has broken off by then.
+  // [any] A request to break off the statement that runs now, which then fails; the connection
+  // stays. To be called on a thread of its own, since a server that hangs may never answer it, and
+  // before the session begins another statement. Does not refer to this session. Empty where there
+  // is nothing to ask: SQLite has broken off by then.
   std::function<void()> cancel_request();
   // [any] What waits for the server gives up at once; the connection is lost.
   void interrupt();
-  // [any] interrupt(), where the server owes an answer since before `asked_before`: the one that would cancel a
-  // statement at its timeout may be what hangs.
+  // [any] interrupt(), where the server owes an answer since before `asked_before`: the one that
+  // would cancel a statement at its timeout may be what hangs.
   void interrupt_hung(std::chrono::steady_clock::time_point asked_before);
   // A migration may take as long as it takes.
   void wait_for_ever(bool on);
   Outcome execute(const bh_sql_query& query);
-  // Statements that change something, in one transaction; each succeeds or fails as if alone, and `outcomes` tell
-  // after the commit. Of the connection itself: lost, or BH_OK.
+  // Statements that change something, in one transaction; each succeeds or fails as if alone, and
+  // `outcomes` tell after the commit. Of the connection itself: lost, or BH_OK.
   Outcome execute_together(std::span<const bh_sql_query* const> queries, std::span<Outcome> outcomes);
   Outcome begin(bool read_only);
   Outcome commit();

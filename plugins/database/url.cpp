@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "bulkhead/nearest.hpp"
-#include "bulkhead/percent.hpp"
+#include "bulkhead/text/nearest.hpp"
+#include "bulkhead/text/percent.hpp"
 
 namespace database {
 
@@ -67,7 +67,8 @@ std::string wrong_value(const Option& option, const std::string& value) {
 constexpr std::string_view kForm =
     "write postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///PATH (four slashes for an absolute path)";
 
-// HOST:PORT, or several with commas between them: libpq wants a list of hosts and one of ports, as long.
+// HOST:PORT, or several with commas between them: libpq wants a list of hosts and one of ports, as
+// long.
 bool split_hosts(std::string_view authority, std::string* hosts, std::string* ports) {
   bool any_port = false;
   for (size_t begin = 0; begin <= authority.size();) {

@@ -16,7 +16,8 @@ enum class Dialect : uint8_t { kPostgresql, kSqlite };
 
 struct Url {
   Dialect dialect = Dialect::kSqlite;
-  // PostgreSQL: libpq keywords (host, port, user, dbname, sslmode, ...), decoded, without the password.
+  // PostgreSQL: libpq keywords (host, port, user, dbname, sslmode, ...), decoded, without the
+  // password.
   Keywords keywords;
   std::string password;
   std::string path;     // SQLite

@@ -1,26 +1,14 @@
 // The health plugin: is the process alive, are its plugins ready.
 #include <string>
 
-#include "bulkhead/extensions/introspect.h"
+#include "bulkhead/extensions/introspect.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/scopes.hpp"
 #include "health_embedded.hpp"
 
 namespace health {
 
 using bulkhead::Json;
-
-namespace {
-
-bool has_scope(std::string_view scopes, std::string_view wanted) {
-  while (!scopes.empty()) {
-    const size_t space = scopes.find(' ');
-    if (scopes.substr(0, space) == wanted) return true;
-    scopes.remove_prefix(space == std::string_view::npos ? scopes.size() : space + 1);
-  }
-  return false;
-}
-
-}  // namespace
 
 class Health : public bulkhead::Plugin {
  public:
@@ -28,15 +16,16 @@ class Health : public bulkhead::Plugin {
       : Plugin(h),
         service_(config.at("service")),
         live_(nlohmann::ordered_json{{"status", "alive"}, {"service", service_}}.dump()),
-        introspect_(h.extension<bh_introspect>(BH_INTROSPECT_ID)) {
-    if (introspect_ == nullptr) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
-    const Json operations = Json::parse(health_embedded::operations_json);
-    get("/health/live", &Health::live, operations.at("live").dump());
-    get("/health/ready", &Health::ready, operations.at("ready").dump());
+        introspection_(h) {
+    if (!introspection_) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
+    const bulkhead::Operations operation(health_embedded::operations_json);
+    get("/health/live", &Health::live, operation("live"));
+    get("/health/ready", &Health::ready, operation("ready"));
   }
 
  private:
-  // The process answers: that is all a liveness probe should ask, or a dead database restarts every host.
+  // The process answers: that is all a liveness probe should ask, or a dead database restarts every
+  // host.
   bulkhead::Response live(const bulkhead::Request& /*request*/) {
     return bulkhead::Response(200).type("application/json").lend(live_);
   }
@@ -44,36 +33,26 @@ class Health : public bulkhead::Plugin {
   // Strangers see states. Reasons hold addresses, roles and a driver's words: they are in the log,
   // at /_host/plugins, and here for callers with the scope host:admin.
   bulkhead::Response ready(const bulkhead::Request& request) {
-    struct Found {
-      nlohmann::ordered_json plugins = nlohmann::ordered_json::object();
-      bool ready = true, degraded = false, reasons = false;
-    } found;
-    found.reasons = has_scope(request.attribute("identity.scopes"), "host:admin");
-    introspect_->plugins(
-        host().raw(),
-        [](void* arg, const bh_plugin_info* info) {
-          auto& out = *static_cast<Found*>(arg);
-          out.ready = out.ready && (info->health == BH_READY || info->health == BH_DEGRADED);
-          out.degraded = out.degraded || info->health == BH_DEGRADED;
-          auto& entry = out.plugins[std::string(bulkhead::to_view(info->instance))];
-          entry["state"] = bulkhead::health_name(info->health);
-          if (out.reasons && info->why.len != 0) entry["why"] = bulkhead::to_view(info->why);
-        },
-        &found);
-    const bool draining = BH_HAS(introspect_, draining) && introspect_->draining(host().raw()) != 0;
-    nlohmann::ordered_json body = {{"status", draining         ? "draining"
-                                              : !found.ready   ? "unavailable"
-                                              : found.degraded ? "degraded"
-                                                               : "ready"},
-                                   {"service", service_}};
-    body["plugins"] = std::move(found.plugins);
-    return bulkhead::json(found.ready && !draining ? 200 : 503,
-                          body.dump(-1, ' ', false, Json::error_handler_t::replace))
+    const bool reasons = bulkhead::has_scope(request.attribute(BH_IDENTITY_SCOPES), "host:admin");
+    nlohmann::ordered_json plugins = nlohmann::ordered_json::object();
+    bool ready = true, degraded = false;
+    introspection_.plugins([&](const bh_plugin_info& info) {
+      ready = ready && (info.health == BH_READY || info.health == BH_DEGRADED);
+      degraded = degraded || info.health == BH_DEGRADED;
+      auto& entry = plugins[std::string(bulkhead::to_view(info.instance))];
+      entry["state"] = bulkhead::health_name(info.health);
+      if (reasons && info.why.len != 0) entry["why"] = bulkhead::to_view(info.why);
+    });
+    const bool draining = introspection_.draining();
+    const std::string_view status = draining ? "draining" : !ready ? "unavailable" : degraded ? "degraded" : "ready";
+    nlohmann::ordered_json body = {{"status", status}, {"service", service_}};
+    body["plugins"] = std::move(plugins);
+    return bulkhead::json(ready && !draining ? 200 : 503, body.dump(-1, ' ', false, Json::error_handler_t::replace))
         .header("cache-control", "no-store");
   }
 
   const std::string service_, live_;
-  const bh_introspect* introspect_;
+  const bulkhead::Introspection introspection_;
 };
 
 }  // namespace health

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <string>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "exposition.hpp"
 
 namespace metrics {

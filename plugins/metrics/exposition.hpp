@@ -17,7 +17,8 @@ std::string text(const std::vector<Collected>& collected);
 // OpenMetrics 1.0, with exemplars.
 std::string open_metrics(const std::vector<Collected>& collected);
 
-// Whether an Accept field (RFC 9110 §12.5.1) names OpenMetrics and likes it at least as much as plain text.
+// Whether an Accept field (RFC 9110 §12.5.1) names OpenMetrics and likes it at least as much as
+// plain text.
 bool prefers_open_metrics(std::string_view accept);
 
 }  // namespace metrics

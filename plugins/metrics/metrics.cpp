@@ -1,8 +1,8 @@
 // The metrics plugin: keeps what everybody records, and shows it to Prometheus.
 #include <string>
 
-#include "bulkhead/extensions/introspect.h"
-#include "bulkhead/extensions/trace_context.h"
+#include "bulkhead/extensions/introspect.hpp"
+#include "bulkhead/extensions/trace_context.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/metric_sink.h"
 #include "exposition.hpp"
@@ -16,11 +16,7 @@ using bulkhead::Json;
 
 class Metrics : public bulkhead::Plugin {
  public:
-  Metrics(bulkhead::Host h, const Json& config)
-      : Plugin(h),
-        store_(config.at("max_series_per_metric")),
-        traces_(h.extension<bh_trace_context>(BH_TRACE_CONTEXT_ID)) {
-    sink_.size = sizeof sink_;
+  Metrics(bulkhead::Host h, const Json& config) : Plugin(h), store_(config.at("max_series_per_metric")), traces_(h) {
     sink_.metric = [](void* self, uint32_t id, bh_str /*owner*/, const bh_metric* metric) {
       static_cast<Metrics*>(self)->store_.metric(id, *metric);
     };
@@ -41,28 +37,24 @@ class Metrics : public bulkhead::Plugin {
       return bh_flow{BH_NEXT};
     });
     // Off the I/O threads: thousands of series take milliseconds.
-    get("/metrics", &Metrics::show, Json::parse(metrics_embedded::operations_json).at("metrics").dump(),
+    get("/metrics", &Metrics::show, bulkhead::Operations(metrics_embedded::operations_json)("metrics"),
         {.blocking = true});
   }
 
   void start() override {
-    const auto* introspect = host().extension<bh_introspect>(BH_INTROSPECT_ID);
-    if (introspect == nullptr) return;
-    introspect->routes(
-        host().raw(),
-        [](void* self, const bh_route_info* route) {
-          static_cast<Requests*>(self)->expect(bulkhead::to_view(route->method), bulkhead::to_view(route->pattern));
-        },
-        requests_.get());
+    const bulkhead::Introspection introspection(host());
+    if (!introspection) return;
+    introspection.routes([this](const bh_route_info& route) {
+      requests_->expect(bulkhead::to_view(route.method), bulkhead::to_view(route.pattern));
+    });
   }
 
  private:
   void record(uint32_t id, double value, bh_exchange* ex) {
-    if (ex == nullptr || traces_ == nullptr || !store_.takes_exemplar(id)) return store_.record(id, value, nullptr);
-    bh_trace_ids trace{};
-    trace.size = sizeof trace;
-    const bool exported = traces_->get(host().raw(), ex, &trace) == BH_OK && (trace.flags & BH_SAMPLED) != 0;
-    store_.record(id, value, exported ? &trace : nullptr);
+    if (ex == nullptr || !store_.takes_exemplar(id)) return store_.record(id, value, nullptr);
+    const auto trace = traces_.of(ex);
+    const bool exported = trace && (trace->flags & BH_SAMPLED) != 0;
+    store_.record(id, value, exported ? &*trace : nullptr);
   }
 
   bulkhead::Response show(const bulkhead::Request& request) {
@@ -76,13 +68,14 @@ class Metrics : public bulkhead::Plugin {
   }
 
   Store store_;
-  const bh_trace_context* traces_;
-  bh_metric_sink sink_{};
+  const bulkhead::TraceContext traces_;
+  bh_metric_sink sink_ = bulkhead::sized<bh_metric_sink>();
   std::unique_ptr<Requests> requests_;
 };
 
 constexpr bh_need kOffers[] = {bulkhead::service(BH_METRIC_SINK_ID, BH_METRIC_SINK_VERSION)};
-// COMPLETE comes after tracing has decided whether the request's trace is kept: an exemplar names no other.
+// COMPLETE comes after tracing has decided whether the request's trace is kept: an exemplar names
+// no other.
 constexpr bh_str kAfter[] = {bulkhead::to_str("tracing")};
 
 }  // namespace metrics

@@ -1,8 +1,11 @@
-// OpenMetrics 1.0: https://github.com/OpenObservability/OpenMetrics/blob/main/specification/OpenMetrics.md
+// OpenMetrics 1.0:
+// https://github.com/OpenObservability/OpenMetrics/blob/main/specification/OpenMetrics.md
 #include <charconv>
 #include <cmath>
 
 #include "exposition.hpp"
+
+#include "bulkhead/text/hex.hpp"
 
 namespace metrics {
 
@@ -27,7 +30,8 @@ class Writer {
         to_ += c;
     }
   }
-  // The shortest form that reads back the same; `canonical` has a fraction or an exponent always, as "le" wants it.
+  // The shortest form that reads back the same; `canonical` has a fraction or an exponent always,
+  // as "le" wants it.
   void number(double value, bool canonical = false) {
     if (std::isnan(value)) return raw("NaN");
     if (std::isinf(value)) return raw(value < 0 ? "-Inf" : "+Inf");
@@ -36,12 +40,6 @@ class Writer {
     const std::string_view written(text, static_cast<size_t>(end - text));
     raw(written);
     if (canonical && written.find_first_of(".e") == std::string_view::npos) raw(".0");
-  }
-  void hex(const uint8_t* bytes, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-      to_ += "0123456789abcdef"[bytes[i] >> 4];
-      to_ += "0123456789abcdef"[bytes[i] & 15];
-    }
   }
   void labels(const Family& family, const Sample& sample, const double* le = nullptr) {
     if (family.labels.empty() && le == nullptr) return;
@@ -64,9 +62,9 @@ class Writer {
   void exemplar(const Exemplar& exemplar) {
     if (exemplar.seconds == 0) return;
     raw(" # {trace_id=\"");
-    hex(exemplar.trace_id.data(), exemplar.trace_id.size());
+    bulkhead::append_hex(exemplar.trace_id, &to_);
     raw("\",span_id=\"");
-    hex(exemplar.span_id.data(), exemplar.span_id.size());
+    bulkhead::append_hex(exemplar.span_id, &to_);
     raw("\"} ");
     number(exemplar.value);
     to_ += ' ';

@@ -109,8 +109,7 @@ uint32_t Requests::exception_series(Endpoint& endpoint, int status) {
 void Requests::began(const bulkhead::Request& request) {
   Endpoint& endpoint = of(request);
   host_.record(endpoint.active, 1);
-  host_.raw()->ex_on_end(
-      host_.raw(), request.handle(),
+  request.on_end(
       [](void* arg) {
         const auto& ended = *static_cast<const Endpoint*>(arg);
         ended.of->host_.record(ended.active, -1);
@@ -119,13 +118,12 @@ void Requests::began(const bulkhead::Request& request) {
 }
 
 void Requests::ended(const bulkhead::Request& request) {
-  bh_outcome outcome{};
-  outcome.size = sizeof outcome;
-  if (host_.raw()->ex_outcome(host_.raw(), request.handle(), &outcome) != BH_OK) return;
+  const auto outcome = request.outcome();
+  if (!outcome) return;
   Endpoint& endpoint = of(request);
-  host_.record(status_series(endpoint, outcome.status), 1);
-  host_.record(endpoint.latency, static_cast<double>(outcome.duration_ns) * 1e-9, request.handle());
-  if (outcome.status >= 500) host_.record(exception_series(endpoint, outcome.status), 1);
+  host_.record(status_series(endpoint, outcome->status), 1);
+  host_.record(endpoint.latency, static_cast<double>(outcome->duration_ns) * 1e-9, request.handle());
+  if (outcome->status >= 500) host_.record(exception_series(endpoint, outcome->status), 1);
 }
 
 }  // namespace metrics

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "bulkhead/http.hpp"
-#include "bulkhead/utf8.hpp"
+#include "bulkhead/text/utf8.hpp"
 
 namespace metrics {
 
@@ -179,7 +179,7 @@ bool Store::takes_exemplar(uint32_t id) const {
   return series != nullptr && series->family->kind == BH_HISTOGRAM;
 }
 
-// Nobody waits: where another one is being written, that one stays.
+// Never waits: an exemplar that is being written stays.
 void Store::remember(const Series& series, size_t bucket, double value, const bh_trace_ids& trace) const {
   const std::unique_lock lock(series.exemplars_mutex, std::try_to_lock);
   if (!lock) return;

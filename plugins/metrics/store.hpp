@@ -50,7 +50,8 @@ struct Collected {
 
 class Store {
  public:
-  // At most `max_series` of one metric; what the others record is counted in bulkhead_metrics_dropped_total{metric}.
+  // At most `max_series` of one metric; what the others record is counted in
+  // bulkhead_metrics_dropped_total{metric}.
   explicit Store(size_t max_series);
   ~Store();
   Store(const Store&) = delete;
@@ -60,7 +61,8 @@ class Store {
   void metric(uint32_t id, const bh_metric& metric);
   void series(uint32_t id, uint32_t metric, const bh_str* labels, size_t count);
 
-  // [any] Ids that are unknown do nothing. `trace` where the recording belongs to one that is exported.
+  // [any] Ids that are unknown do nothing. `trace` where the recording belongs to one that is
+  // exported.
   void record(uint32_t id, double value, const bh_trace_ids* trace);
   // [any] Whether record() would make use of a trace.
   bool takes_exemplar(uint32_t id) const;

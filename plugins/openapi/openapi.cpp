@@ -8,8 +8,9 @@
 #include <set>
 #include <string>
 
-#include "bulkhead/extensions/introspect.h"
+#include "bulkhead/extensions/introspect.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/ascii.hpp"
 #include "openapi_embedded.hpp"
 
 namespace openapi {
@@ -19,19 +20,16 @@ using Json = nlohmann::ordered_json;
 class OpenApi : public bulkhead::Plugin {
  public:
   OpenApi(bulkhead::Host h, const bulkhead::Json& config)
-      : Plugin(h),
-        title_(config.at("title")),
-        version_(config.at("version")),
-        introspect_(h.extension<bh_introspect>(BH_INTROSPECT_ID)) {
-    if (introspect_ == nullptr) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
-    const Json operations = Json::parse(openapi_embedded::operations_json);
-    get("/", &OpenApi::index, operations.at("index").dump());
-    get("/openapi.json", &OpenApi::description, operations.at("description").dump());
-    get("/docs", &OpenApi::docs, operations.at("docs").dump());
+      : Plugin(h), title_(config.at("title")), version_(config.at("version")), introspection_(h) {
+    if (!introspection_) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
+    const bulkhead::Operations operation(openapi_embedded::operations_json);
+    get("/", &OpenApi::index, operation("index"));
+    get("/openapi.json", &OpenApi::description, operation("description"));
+    get("/docs", &OpenApi::docs, operation("docs"));
   }
 
  private:
-  // A page runs its own script and nothing that somebody got into it (CSP Level 3: by hash).
+  // A page runs its own script and no injected one (CSP Level 3: by hash).
   static std::string policy_of(std::string_view html) {
     return "default-src 'none'; style-src " + hash_of(html, "style") + "; script-src " + hash_of(html, "script") +
            "; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -62,7 +60,7 @@ class OpenApi : public bulkhead::Plugin {
 
   bulkhead::Response description(const bulkhead::Request& /*request*/) {
     // Made once a generation: it changes only when plugins or routes do.
-    const uint64_t generation = introspect_->generation(host().raw());
+    const uint64_t generation = introspection_.generation();
     std::shared_ptr<const std::string> text;
     {
       const std::lock_guard lock(mutex_);
@@ -81,29 +79,23 @@ class OpenApi : public bulkhead::Plugin {
                      {"servers", {{{"url", "/"}}}},
                      {"paths", Json::object()},
                      {"components", Json::object()}};
-    introspect_->routes(
-        host().raw(),
-        [](void* arg, const bh_route_info* info) {
-          auto& out = *static_cast<Json*>(arg);
-          Json operation = Json::parse(bulkhead::to_view(info->operation), nullptr, false);
-          if (!operation.is_object())
-            operation = {
-                {"summary", "Not described by the plugin " + std::string(bulkhead::to_view(info->plugin)) + "."}};
-          if (!operation.contains("responses"))
-            operation["responses"] = {{"default", {{"description", "See the plugin's documentation."}}}};
-          if (info->scope.len != 0) operation["x-scope"] = bulkhead::to_view(info->scope);
-          // What operations share, they bring along; the first to define a name wins.
-          if (operation.contains("x-components")) {
-            for (const auto& [kind, entries] : operation["x-components"].items())
-              for (const auto& [name, value] : entries.items())
-                if (!out["components"][kind].contains(name)) out["components"][kind][name] = value;
-            operation.erase("x-components");
-          }
-          std::string method(bulkhead::to_view(info->method));
-          for (char& c : method) c = static_cast<char>(c | 0x20);
-          out["paths"][std::string(bulkhead::to_view(info->pattern))][method] = std::move(operation);
-        },
-        &document);
+    introspection_.routes([&document](const bh_route_info& info) {
+      Json operation = Json::parse(bulkhead::to_view(info.operation), nullptr, false);
+      if (!operation.is_object())
+        operation = {{"summary", "Not described by the plugin " + std::string(bulkhead::to_view(info.plugin)) + "."}};
+      if (!operation.contains("responses"))
+        operation["responses"] = {{"default", {{"description", "See the plugin's documentation."}}}};
+      if (info.scope.len != 0) operation["x-scope"] = bulkhead::to_view(info.scope);
+      // What operations share, they bring along; the first to define a name wins.
+      if (operation.contains("x-components")) {
+        for (const auto& [kind, entries] : operation["x-components"].items())
+          for (const auto& [name, value] : entries.items())
+            if (!document["components"][kind].contains(name)) document["components"][kind][name] = value;
+        operation.erase("x-components");
+      }
+      const std::string method = bulkhead::lowered(bulkhead::to_view(info.method));
+      document["paths"][std::string(bulkhead::to_view(info.pattern))][method] = std::move(operation);
+    });
     require_credentials(&document);
     list_tags(&document);
     return document.dump();
@@ -141,7 +133,7 @@ class OpenApi : public bulkhead::Plugin {
   const std::string title_, version_;
   const std::string index_policy_ = policy_of(openapi_embedded::index_html),
                     docs_policy_ = policy_of(openapi_embedded::docs_html);
-  const bh_introspect* introspect_;
+  const bulkhead::Introspection introspection_;
   std::mutex mutex_;
   std::shared_ptr<const std::string> text_;
   uint64_t generation_ = 0;

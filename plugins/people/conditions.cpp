@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 
 namespace people {
 
@@ -20,7 +20,9 @@ int Conditions::read_status(std::string_view tag) const {
 
 void Conditions::require(std::string_view tag) const {
   if (read_status(tag) != 0)
-    throw Problem(412, "The record has changed, or is not in the state the request asks for. Read it again.");
+    throw Problem(412, tag.empty()
+                           ? "The collection exists and has no ETag, so the condition does not hold."
+                           : "The record has changed, or is not in the state the request asks for. Read it again.");
 }
 
 void require_json_accepted(const bulkhead::Request& request) {

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "bulkhead/json_text.hpp"
 #include "bulkhead/plugin.hpp"
+#include "bulkhead/text/json.hpp"
 
 namespace people {
 

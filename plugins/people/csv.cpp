@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "bulkhead/utf8.hpp"
+#include "bulkhead/text/utf8.hpp"
 #include "uuid.hpp"
 
 namespace people {

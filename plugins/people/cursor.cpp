@@ -1,7 +1,7 @@
 #include "cursor.hpp"
 
-#include "bulkhead/base64url.hpp"
-#include "bulkhead/json_text.hpp"
+#include "bulkhead/text/base64url.hpp"
+#include "bulkhead/text/json.hpp"
 #include "uuid.hpp"
 
 namespace people {
@@ -103,8 +103,8 @@ Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order
   return cursor;
 }
 
-// (t1 after v1) or (t1 = v1 and ((t2 after v2) or (t2 = v2 and … id > v))). Before it stands the bound of the first
-// term alone, which an index can begin at.
+// (t1 after v1) or (t1 = v1 and ((t2 after v2) or (t2 = v2 and … id > v))). Before it stands the
+// bound of the first term alone, which an index can begin at.
 std::string Cursor::condition(const std::vector<OrderTerm>& order, int32_t dialect,
                               std::vector<bh_value>* values) const {
   size_t count = 0;

@@ -1,5 +1,5 @@
-// Cursor: where the next page of a list begins, by the values of its last row (keyset pagination). A page costs the
-// same wherever it is, and rows that come meanwhile shift nothing.
+// Cursor: where the next page of a list begins, by the values of its last row (keyset pagination).
+// A page costs the same wherever it is, and rows that come meanwhile shift nothing.
 #pragma once
 
 #include <cstdint>

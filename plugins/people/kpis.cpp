@@ -28,8 +28,7 @@ void Kpis::watch(const Store& store, uint64_t interval_s) {
   if (interval_s == 0) return;
   store_ = &store;
   refresh();
-  host_.raw()->timer(
-      host_.raw(), interval_s * 1000, interval_s * 1000, [](void* self) { static_cast<Kpis*>(self)->refresh(); }, this);
+  timer_ = host_.every(interval_s * 1000, [this] { refresh(); });
 }
 
 void Kpis::refresh() {

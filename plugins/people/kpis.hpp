@@ -20,7 +20,8 @@ class Kpis {
 
   // [any] One that succeeded.
   void count(Operation operation) const { host_.record(operations_[static_cast<size_t>(operation)], 1); }
-  // Counts the records now and every `interval_s` seconds. Both outlive the timer, which the host stops.
+  // Counts the records now and every `interval_s` seconds. Both outlive the timer, which the host
+  // stops.
   void watch(const Store& store, uint64_t interval_s);
 
  private:
@@ -30,6 +31,7 @@ class Kpis {
   const Store* store_ = nullptr;
   std::array<uint32_t, 8> operations_{};
   std::map<std::pair<int64_t, bool>, uint32_t> records_;  // series by class and survival
+  bulkhead::Timer timer_;
 };
 
 }  // namespace people

@@ -1,6 +1,6 @@
 #include "query.hpp"
 
-#include "bulkhead/percent.hpp"
+#include "bulkhead/text/percent.hpp"
 #include "uuid.hpp"
 
 #include <algorithm>

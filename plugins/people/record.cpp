@@ -4,8 +4,9 @@
 #include <charconv>
 #include <cmath>
 
-#include "bulkhead/json_text.hpp"
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/json.hpp"
+#include "bulkhead/text/json_string.hpp"
+#include "bulkhead/text/nearest.hpp"
 #include "uuid.hpp"
 
 namespace people {
@@ -175,41 +176,6 @@ std::vector<FieldError> read_person(const Json& body, std::string_view uuid, Per
 
 namespace {
 
-void write_text(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  *out += '"';
-  size_t from = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20) continue;
-    out->append(text, from, i - from);
-    from = i + 1;
-    switch (c) {
-      case '"':
-        *out += "\\\"";
-        break;
-      case '\\':
-        *out += "\\\\";
-        break;
-      case '\n':
-        *out += "\\n";
-        break;
-      case '\r':
-        *out += "\\r";
-        break;
-      case '\t':
-        *out += "\\t";
-        break;
-      default:
-        *out += "\\u00";
-        *out += kHex[(c >> 4) & 15];
-        *out += kHex[c & 15];
-    }
-  }
-  out->append(text, from);
-  *out += '"';
-}
-
 void write_number(int64_t number, std::string* out) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
@@ -239,7 +205,7 @@ void write_cell(const Field& field, const bh_value& cell, std::string* out) {
       break;
     }
     case BH_TEXT:
-      write_text(bulkhead::to_view(cell.as.s), out);
+      bulkhead::append_json_string(bulkhead::to_view(cell.as.s), out);
       break;
     default:
       *out += "null";

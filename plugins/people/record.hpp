@@ -53,7 +53,8 @@ struct Person {
   std::optional<double> age, fare;
   std::optional<std::string> ticket, cabin, embarked;
 
-  // Values for the columns from survived to embarked, in the order of kFields. They view this record.
+  // Values for the columns from survived to embarked, in the order of kFields. They view this
+  // record.
   std::vector<bh_value> values() const;
 };
 

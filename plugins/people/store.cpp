@@ -104,7 +104,7 @@ void Store::migrate(Done done) const {
 namespace {
 
 // So that the next plans are made for what is there. Only PostgreSQL keeps plans; its autovacuum
-// comes within minutes. Where the table is somebody else's, the server warns and leaves it.
+// comes within minutes. Where another role owns the table, the server only warns.
 bool analyze(SqlTransaction& transaction, int32_t dialect) {
   return dialect != BH_SQL_POSTGRESQL || transaction.execute({.sql = "analyze people"}).ok();
 }
@@ -156,41 +156,41 @@ size_t Store::import(const std::vector<Person>& people) const {
   return added;
 }
 
-void Store::find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const {
-  auto record = std::make_shared<Record>();
-  sql_.lookup(
-      {.sql = texts().find,
-       .key_column = "uuid",
-       .key_type = "uuid",
-       .key = sql_text(uuid),
-       .columns = kKinds.record,
-       .deadline_ns = deadline_ns,
-       .ex = ex},
-      [record](std::span<const bh_value> cells) { read_record(cells, record.get()); },
-      [record, done = std::move(done)](const SqlResult& result) { done(result, std::move(*record)); });
+void Store::ReadRecord::operator()(std::span<const bh_value> cells) const { read_record(cells, record); }
+
+bulkhead::SqlLookup Store::lookup_of(std::string_view uuid, const bulkhead::Request& request) {
+  return {.sql = texts().find,
+          .key_column = "uuid",
+          .key_type = "uuid",
+          .key = sql_text(uuid),
+          .columns = kKinds.record,
+          .deadline_ns = request.deadline_ns(),
+          .ex = request.handle()};
 }
 
-void Store::list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const {
+bulkhead::Task<Store::Page> Store::list(const ListQuery& query, bulkhead::Request request) const {
   std::vector<bh_value> values;
   const std::string text = query.sql(sql_.dialect(), &values);
   const std::vector<int32_t> columns = query.columns();
-  struct Rows {
-    Page page{"[", ""};
-    int64_t count = 0;
+  Page page{"[", ""};
+  page.json.reserve(static_cast<size_t>(query.limit) * 256 + 2);
+  int64_t count = 0;
+  const auto add = [&](std::span<const bh_value> cells) {
+    if (count != 0) page.json += ',';
+    write_record(cells.first(kShown), &page.json);
+    if (++count == query.limit) page.cursor = query.cursor_behind(cells);
   };
-  auto rows = std::make_shared<Rows>();
-  rows->page.json.reserve(static_cast<size_t>(query.limit) * 256 + 2);
-  sql_.submit(
-      {.sql = text, .values = values, .columns = columns, .flags = BH_SQL_READ, .deadline_ns = deadline_ns, .ex = ex},
-      [rows, query](std::span<const bh_value> cells) {
-        if (rows->count != 0) rows->page.json += ',';
-        write_record(cells.first(kShown), &rows->page.json);
-        if (++rows->count == query.limit) rows->page.cursor = query.cursor_behind(cells);
-      },
-      [rows, done = std::move(done)](const SqlResult& result) {
-        rows->page.json += ']';
-        done(result, std::move(rows->page));
-      });
+  auto rows = sql_.query({.sql = text,
+                          .values = values,
+                          .columns = columns,
+                          .flags = BH_SQL_READ,
+                          .deadline_ns = request.deadline_ns(),
+                          .ex = request.handle()},
+                         add);
+  const SqlResult result = co_await rows;
+  bulkhead::require(result);
+  page.json += ']';
+  co_return page;
 }
 
 void Store::count(CountDone done) const {
@@ -207,11 +207,11 @@ void Store::count(CountDone done) const {
       [counts, done = std::move(done)](const SqlResult& result) { done(result, *counts); });
 }
 
-void Store::insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const {
+bulkhead::Task<SqlResult> Store::insert(const Person& person, bulkhead::Request request) const {
   const std::vector<bh_value> values = insert_values(person);
-  sql_.submit(
-      {.sql = texts().insert, .values = values, .deadline_ns = deadline_ns, .ex = ex}, [](std::span<const bh_value>) {},
-      std::move(done));
+  auto inserted = sql_.query(
+      {.sql = texts().insert, .values = values, .deadline_ns = request.deadline_ns(), .ex = request.handle()});
+  co_return co_await inserted;
 }
 
 Record Store::lock(SqlTransaction& transaction, std::string_view uuid, std::string_view text) const {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,14 +30,12 @@ struct StatementFailed {};
 class Store {
  public:
   using Done = std::function<void(const bulkhead::SqlResult&)>;
-  using RecordDone = std::function<void(const bulkhead::SqlResult&, Record)>;
   struct Page {
     std::string json;
     std::string cursor;  // of the next page, "" where this one is not full
   };
   using Counts = std::map<std::pair<int64_t, bool>, int64_t>;  // by class and survival
   using CountDone = std::function<void(const bulkhead::SqlResult&, const Counts&)>;
-  using ListDone = std::function<void(const bulkhead::SqlResult&, Page)>;
 
   explicit Store(const bulkhead::Host& host) : sql_(host) {}
 
@@ -47,15 +46,21 @@ class Store {
   // Inserts those whose uuid is new, all or nothing; waits. How many. Throws Failure.
   size_t import(const std::vector<Person>& people) const;
 
-  // ---- asynchronous; they throw Failure where the database takes no work
-  void find(std::string_view uuid, uint64_t deadline_ns, bh_exchange* ex, RecordDone done) const;
-  void list(const ListQuery& query, uint64_t deadline_ns, bh_exchange* ex, ListDone done) const;
-  void count(CountDone done) const;
-  void insert(const Person& person, uint64_t deadline_ns, bh_exchange* ex, Done done) const;
-  template <typename Run, typename TransactionDone>
-  void transact(uint64_t deadline_ns, bh_exchange* ex, Run run, TransactionDone done) const {
-    sql_.transact(deadline_ns, ex, std::move(run), std::move(done));
+  // ---- awaited on behalf of a request; they throw Failure where the database takes no work
+  // Fills `record` where there is one. Awaited by a frame that keeps `uuid` and `record`.
+  auto find(std::string_view uuid, const bulkhead::Request& request, Record* record) const {
+    return sql_.lookup(lookup_of(uuid, request), ReadRecord{record});
   }
+  // Throws Failure too where the query fails.
+  bulkhead::Task<Page> list(const ListQuery& query, bulkhead::Request request) const;
+  bulkhead::Task<bulkhead::SqlResult> insert(const Person& person, bulkhead::Request request) const;
+  template <typename Run>
+  auto transact(const bulkhead::Request& request, Run run) const {
+    return sql_.transact(request.deadline_ns(), request.handle(), std::move(run));
+  }
+
+  // Calls `done` later; throws Failure where the database takes no work.
+  void count(CountDone done) const;
 
   // ---- inside a transaction; they throw StatementFailed
   // The whole record, with the fields not usually shown, locked until the transaction ends.
@@ -67,6 +72,12 @@ class Store {
   Record restore(bulkhead::SqlTransaction& transaction, std::string_view uuid) const;
 
  private:
+  struct ReadRecord {
+    Record* record;
+    void operator()(std::span<const bh_value> cells) const;
+  };
+
+  static bulkhead::SqlLookup lookup_of(std::string_view uuid, const bulkhead::Request& request);
   Record lock(bulkhead::SqlTransaction& transaction, std::string_view uuid, std::string_view text) const;
 
   bulkhead::Sql sql_;

@@ -1,6 +1,8 @@
-// The generic cell rate algorithm: one number a caller, the theoretical arrival time (TAT) of the next request.
+// The generic cell rate algorithm: one number a caller, the theoretical arrival time (TAT) of the
+// next request.
 //
-// ITU-T I.371 (the virtual scheduling form). A request takes `interval`; as many as `burst` may come at once.
+// ITU-T I.371 (the virtual scheduling form). A request takes `interval`; as many as `burst` may
+// come at once.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +27,8 @@ struct Decision {
 constexpr Decision decide(const Rate& rate, int64_t tat, int64_t now) {
   const int64_t tolerance = rate.interval * (rate.burst - 1);
   tat = std::min(tat, now + tolerance + rate.interval);  // of another limit, or of a clock that was ahead
-  // Who comes late by less than half an interval loses nothing: else each delay would take from the rate that was
-  // promised.
+  // A request late by less than half an interval costs nothing: else each delay would lower the
+  // promised rate.
   const int64_t from = tat < now - rate.interval / 2 ? now : tat;
   Decision decision;
   decision.allowed = from - tolerance <= now;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
 
 namespace ratelimit {
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead/address.hpp"
+#include "bulkhead/net/address.hpp"
+#include "bulkhead/net/redis_url.hpp"
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis_url.hpp"
 #include "limits.hpp"
 #include "ratelimit_embedded.hpp"
 #include "shared.hpp"
@@ -23,7 +23,7 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 
-// Whole seconds, rounded up: who waits that long is let through.
+// Whole seconds, rounded up: a caller that waits that long is let through.
 std::string seconds(int64_t time, int64_t units_per_second) {
   return std::to_string((time + units_per_second - 1) / units_per_second);
 }
@@ -34,7 +34,7 @@ std::string key_of(const Limit& limit, const Request& request) {
   if (limit.per_route) key.append(1, '\x1f').append(request.route());
   if (limit.by == By::kRoute) return key;
   const std::string_view subject =
-      limit.by == By::kIdentity ? request.attribute("identity.subject") : std::string_view();
+      limit.by == By::kIdentity ? request.attribute(BH_IDENTITY_SUBJECT) : std::string_view();
   // Everybody is the same "anonymous": they are told apart by where they call from.
   return key.append(1, '\x1f').append(subject.empty() || subject == "anonymous" ? bulkhead::caller_of(request.peer())
                                                                                 : std::string(subject));
@@ -46,7 +46,7 @@ class RateLimit : public bulkhead::Plugin {
  public:
   RateLimit(bulkhead::Host h, const Json& config)
       : Plugin(h), table_(config.at("entries")), prefix_(config.at("service").get<std::string>() + ":ratelimit:") {
-    // Who needs to be known first waits for that; all others are turned away before anybody looks at credentials.
+    // Limits by identity run after authentication; all others before it, which saves its cost.
     for (Limit& limit : read_limits(config)) (limit.by == By::kIdentity ? late_ : early_).push_back(std::move(limit));
     if (const std::string url = config.at("redis"); !url.empty()) {
       SharedSettings settings;
@@ -78,13 +78,7 @@ class RateLimit : public bulkhead::Plugin {
 
   void start() override {
     if (shared_) shared_->start();
-    host().raw()->timer(
-        host().raw(), 1000, 1000,
-        [](void* self) {
-          auto& me = *static_cast<RateLimit*>(self);
-          me.host().record(me.displaced_, static_cast<double>(me.table_.displaced()));
-        },
-        this);
+    figures_ = host().every(1000, [this] { host().record(displaced_, static_cast<double>(table_.displaced())); });
   }
   void quiesce() override {
     if (shared_) shared_->stop();
@@ -106,7 +100,7 @@ class RateLimit : public bulkhead::Plugin {
     items.reserve(judged.size());
     for (const Judged& each : judged)
       items.push_back({prefix_ + key_of(*each.limit, request), each.limit->interval_us(), each.limit->burst});
-    const Exchange held(host().raw(), request.handle());
+    const Exchange held(request);
     shared_->take(items, [this, request, held, judged](const std::vector<Decision>& decisions) {
       std::vector<Judged> outcome = judged;
       const bool known = decisions.size() == outcome.size();
@@ -142,7 +136,8 @@ class RateLimit : public bulkhead::Plugin {
     return judged;
   }
 
-  // RateLimit and RateLimit-Policy as draft-ietf-httpapi-ratelimit-headers has them; 429 of RFC 6585 §4.
+  // RateLimit and RateLimit-Policy as draft-ietf-httpapi-ratelimit-headers has them; 429 of RFC
+  // 6585 §4.
   bh_flow settle(const Request& request, const std::vector<Judged>& judged, int64_t units) {
     std::string policies, states;
     const Judged* refusing = nullptr;
@@ -178,12 +173,7 @@ class RateLimit : public bulkhead::Plugin {
 
   // Limits of both phases stand side by side.
   bool add(const Request& request, std::span<const bh_pair> fields) const {
-    bh_reply change{};
-    change.size = sizeof change;
-    change.flags = BH_APPEND;
-    change.headers = fields.data();
-    change.header_count = fields.size();
-    return host().raw()->ex_edit(host().raw(), request.handle(), &change) == BH_OK;
+    return request.edit({.fields = fields, .append = true});
   }
 
   static void note(const Request& request, std::string policies, std::string states) {
@@ -210,6 +200,7 @@ class RateLimit : public bulkhead::Plugin {
   const std::string prefix_;
   std::vector<std::pair<const Limit*, uint32_t>> refused_;
   uint32_t local_ = 0, redis_ = 0, displaced_ = 0;
+  bulkhead::Timer figures_;
 };
 
 }  // namespace ratelimit

@@ -91,7 +91,7 @@ std::string Shared::connect() {
 }
 
 bool Shared::exchange(std::deque<Call>* calls, std::string* why) {
-  // One for all: an answer that trickles in holds nobody up for longer.
+  // One deadline for all: an answer that trickles in gets no more time.
   const uint64_t now = host_.now_ns(), deadline = now + uint64_t{settings_.timeout_ms} * 1'000'000;
   std::vector<bool> sent;
   bool good = true;

@@ -1,7 +1,9 @@
-// Limits that hosts share through Redis: one call of a script a request, without a thread that waits for it.
+// Limits that hosts share through Redis: one call of a script a request, without a thread that
+// waits for it.
 //
-// One thread sends what has come together in one write and reads the answers. While Redis is away or slow, nobody is
-// asked: the answer is "unknown" at once, and connecting is tried again with growing pauses.
+// One thread sends what has come together in one write and reads the answers. While Redis is away
+// or slow, Redis is not asked: the answer is "unknown" at once, and connecting is tried again with
+// growing pauses.
 #pragma once
 
 #include <condition_variable>
@@ -15,8 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "bulkhead/net/redis.hpp"
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis.hpp"
 #include "gcra.hpp"
 
 namespace ratelimit {

@@ -1,5 +1,5 @@
-// The callers' numbers in memory that does not grow: 16 bytes each, in sets of eight. Where a set is full, the caller
-// who is closest to being unknown makes room.
+// The callers' numbers in memory that does not grow: 16 bytes each, in sets of eight. Where a set
+// is full, the caller who is closest to being unknown makes room.
 #pragma once
 
 #include <array>
@@ -32,7 +32,7 @@ class Table {
 
   uint64_t hash(std::string_view key) const;
 
-  std::array<char, 16> seed_{};  // so that nobody can choose keys that meet in one set
+  std::array<char, 16> seed_{};  // callers cannot choose keys that collide
   size_t sets_;
   std::unique_ptr<Set[]> table_;
   mutable std::array<std::mutex, kLocks> locks_;

@@ -57,30 +57,19 @@ class SecurityHeaders : public bulkhead::Plugin {
 
  private:
   bh_flow respond(const bulkhead::Request& request) {
-    bh_outcome outcome{};
-    outcome.size = sizeof outcome;
-    if (host().raw()->ex_outcome(host().raw(), request.handle(), &outcome) != BH_OK) return BH_NEXT;
-    const std::span<const bh_pair> there(outcome.headers, outcome.header_count);
-    const auto value_of = [there](std::string_view name) {
-      for (const bh_pair& header : there)
-        if (to_view(header.name) == name) return to_view(header.value);
-      return std::string_view();
-    };
+    const auto outcome = request.outcome();
+    if (!outcome) return BH_NEXT;
     std::array<bh_pair, 16> added;
     size_t count = 0;
     // Who answered knows better.
     const auto add = [&](std::string_view name, std::string_view value) {
-      if (!value.empty() && value_of(name).empty()) added[count++] = {to_str(name), to_str(value)};
+      if (!value.empty() && outcome->field(name).empty()) added[count++] = bulkhead::to_pair(name, value);
     };
     for (const auto& [name, value] : fixed_) add(name, value);
-    add("content-security-policy", is_html(value_of("content-type")) ? html_policy_ : api_policy_);
+    add("content-security-policy", is_html(outcome->field("content-type")) ? html_policy_ : api_policy_);
     // RFC 6797 §7.2: not over plain HTTP.
-    if (to_view(request.raw().scheme) == "https") add("strict-transport-security", hsts_);
-    bh_reply change{};
-    change.size = sizeof change;
-    change.headers = added.data();
-    change.header_count = count;
-    if (count != 0) host().raw()->ex_edit(host().raw(), request.handle(), &change);
+    if (request.scheme() == "https") add("strict-transport-security", hsts_);
+    if (count != 0) request.edit({.fields = {added.data(), count}});
     return BH_NEXT;
   }
 

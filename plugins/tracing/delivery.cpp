@@ -6,7 +6,7 @@
 #include <charconv>
 #include <stdexcept>
 
-#include "bulkhead/gzip.hpp"
+#include "bulkhead/compress/gzip.hpp"
 #include "random.hpp"
 
 namespace tracing {

@@ -1,7 +1,8 @@
 // Delivery: one request of OTLP/HTTP brought to a collector, tried again as the protocol says.
 //
-// https://opentelemetry.io/docs/specs/otlp/: 429, 502, 503, 504 and a connection that fails are tried again, after
-// Retry-After or a growing pause with jitter; nothing else is. Used by one thread; stop() by any.
+// https://opentelemetry.io/docs/specs/otlp/: 429, 502, 503, 504 and a connection that fails are
+// tried again, after Retry-After or a growing pause with jitter; nothing else is. Used by one
+// thread; stop() by any.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // Exporter: a bounded queue of items and the thread that sends them in batches.
 //
-// As OpenTelemetry's batch processor: a batch goes when it is full or the oldest item has waited, never two at once;
-// what finds the queue full is dropped and counted. Nobody but its thread waits for the collector.
+// As OpenTelemetry's batch processor: a batch goes when it is full or the oldest item has waited,
+// never two at once; what finds the queue full is dropped and counted. Only its own thread waits
+// for the collector.
 #pragma once
 
 #include <chrono>

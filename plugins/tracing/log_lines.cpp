@@ -13,7 +13,6 @@ LogLines::LogLines(const bulkhead::Host& host, const Settings& settings, const E
                    const ExportMetrics& metrics)
     : settings_(settings), encoder_(encoder), metrics_(metrics) {
   if (!settings_.take_logs) return;
-  sink_.size = sizeof sink_;
   sink_.log = [](void* self, int32_t level, bh_str message, const bh_log_field* fields, size_t n) {
     unthrown([&] { static_cast<LogLines*>(self)->add(level, to_view(message), {fields, n}); });
   };

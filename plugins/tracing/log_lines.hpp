@@ -28,7 +28,7 @@ class LogLines {
   const Settings& settings_;
   const Encoder& encoder_;
   const ExportMetrics& metrics_;
-  bh_log_sink sink_{};
+  bh_log_sink sink_ = bulkhead::sized<bh_log_sink>();
   std::unique_ptr<Exporter<LogRecord>> exporter_;  // null where nothing is exported
 };
 

@@ -1,7 +1,7 @@
 // OTLP: what is exported, as the messages of opentelemetry-proto 1.x.
 //
-// Two encodings of each request: protobuf, by a small writer of wire types, and JSON (ids in hexadecimal, enums as
-// numbers, 64-bit integers as texts).
+// Two encodings of each request: protobuf, by a small writer of wire types, and JSON (ids in
+// hexadecimal, enums as numbers, 64-bit integers as texts).
 #pragma once
 
 #include <cstdint>

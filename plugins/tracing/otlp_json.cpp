@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "bulkhead/json_text.hpp"
+#include "bulkhead/text/json.hpp"
 #include "otlp.hpp"
 #include "protobuf.hpp"
 

@@ -1,4 +1,4 @@
-#include "bulkhead/utf8.hpp"
+#include "bulkhead/text/utf8.hpp"
 #include "otlp.hpp"
 #include "protobuf.hpp"
 

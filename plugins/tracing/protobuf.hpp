@@ -1,4 +1,5 @@
-// Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): as much as OTLP needs.
+// Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): as much as OTLP
+// needs.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,8 @@ namespace tracing {
 
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood 2014), one stream a thread. No destructor: it would pin the library.
+// SplitMix64 (Steele, Lea, Flood 2014), one stream a thread. No destructor: it would pin the
+// library.
 uint64_t next() {
   static thread_local uint64_t state = 0;
   if (state == 0 && getrandom(&state, sizeof state, 0) != sizeof state) throw std::runtime_error("no random numbers");

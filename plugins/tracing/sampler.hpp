@@ -1,8 +1,9 @@
 // Sampler: which traces are exported.
 //
-// Twice: at the beginning, by the caller's flag or a share of all trace ids (the answer and outbound calls carry
-// that); and at the end, when errors and slow requests are kept whatever was said before. A budget of spans a second
-// lowers the share while there is too much to tell, and is never passed.
+// Twice: at the beginning, by the caller's flag or a share of all trace ids (the answer and
+// outbound calls carry that); and at the end, when errors and slow requests are kept whatever was
+// said before. A budget of spans a second lowers the share while there is too much to tell, and is
+// never passed.
 #pragma once
 
 #include <atomic>
@@ -59,8 +60,8 @@ class Sampler {
   uint64_t second_ = 0, spent_ = 0, head_spent_ = 0;
 };
 
-// Whether an id is among this share of all ids: by its last 56 bits, so that every program that asks finds the same
-// (OpenTelemetry, probability sampling).
+// Whether an id is among this share of all ids: by its last 56 bits, so that every program that
+// asks finds the same (OpenTelemetry, probability sampling).
 bool in_share(const TraceId& trace_id, double share);
 
 }  // namespace tracing

@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 
-#include "bulkhead/redact.hpp"
+#include "bulkhead/text/redact.hpp"
 
 namespace tracing {
 
@@ -27,7 +27,7 @@ std::string server_span_name(const bulkhead::Request& request) {
   return name;
 }
 
-void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& request, const bh_outcome& outcome,
+void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& request, const bulkhead::Outcome& outcome,
                           std::span<const std::string> redact_query) {
   const auto text = [&](std::string_view key, std::string_view value) {
     if (value.empty()) return;
@@ -42,7 +42,6 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
     v.as.i = value;
     trace.tag(span, key, v);
   };
-  const bh_request& rq = request.raw();
   if (known_method(request.method())) {
     text("http.request.method", request.method());
   } else {
@@ -55,14 +54,14 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
     bulkhead::redact_query(request.query(), redact_query, &query);
     text("url.query", query);
   }
-  text("url.scheme", to_view(rq.scheme));
+  text("url.scheme", request.scheme());
   text("http.route", request.route());
   number("http.response.status_code", outcome.status);
   if (outcome.status >= 500) {
     char digits[8];
     text("error.type", {digits, std::to_chars(digits, digits + sizeof digits, outcome.status).ptr});
   }
-  const std::string_view authority = to_view(rq.authority);
+  const std::string_view authority = request.authority();
   const size_t colon = authority.rfind(':');
   const bool has_port = colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
   std::string_view address = has_port ? authority.substr(0, colon) : authority;
@@ -72,15 +71,15 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
       has_port &&
       std::from_chars(authority.data() + colon + 1, authority.data() + authority.size(), port).ec == std::errc())
     number("server.port", port);
-  text("client.address", to_view(rq.peer));
-  text("network.peer.address", to_view(rq.socket));
-  number("network.peer.port", rq.peer_port);
-  text("network.protocol.version", rq.http == 10 ? "1.0" : "1.1");
+  text("client.address", request.peer());
+  text("network.peer.address", request.socket_peer());
+  number("network.peer.port", request.socket_port());
+  text("network.protocol.version", request.http_version() == 10 ? "1.0" : "1.1");
   text("user_agent.original", request.header("user-agent"));
-  number("http.response.body.size", static_cast<int64_t>(outcome.body.len));
+  number("http.response.body.size", static_cast<int64_t>(outcome.body.size()));
   text("bulkhead.request_id", request.id());
   // Whose answer it is: the way from a trace to the plugin.
-  text("bulkhead.author", outcome.author.len != 0 ? to_view(outcome.author) : "host");
+  text("bulkhead.author", !outcome.author.empty() ? outcome.author : "host");
 }
 
 }  // namespace tracing

@@ -6,8 +6,8 @@
 #include <charconv>
 #include <memory>
 
-#include "bulkhead/nearest.hpp"
-#include "bulkhead/percent.hpp"
+#include "bulkhead/text/nearest.hpp"
+#include "bulkhead/text/percent.hpp"
 
 namespace tracing {
 
@@ -36,7 +36,8 @@ std::vector<std::string_view> split(std::string_view list) {
   return parts;
 }
 
-// "key1=value1,key2=value2", values percent-encoded: OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS.
+// "key1=value1,key2=value2", values percent-encoded: OTEL_RESOURCE_ATTRIBUTES,
+// OTEL_EXPORTER_OTLP_HEADERS.
 std::vector<std::pair<std::string, std::string>> pairs(const std::string& key, std::string_view list) {
   std::vector<std::pair<std::string, std::string>> found;
   for (const std::string_view part : split(list)) {

@@ -1,6 +1,7 @@
 // Settings of the plugin, read from its configuration.
 //
-// Keys are named after the OTEL_* variables, whose formats they take, so that a configuration can hand them through.
+// Keys are named after the OTEL_* variables, whose formats they take, so that a configuration can
+// hand them through.
 #pragma once
 
 #include <string>

@@ -10,18 +10,14 @@
 namespace tracing {
 
 using bulkhead::Request;
-using bulkhead::to_str;
 using bulkhead::to_view;
 
 namespace {
 
-constexpr std::string_view kTraceKey = "tracing.trace";
-
-// How an exchange finds its trace.
-struct Handle {
-  Trace* trace;
-  uint32_t generation;
+struct Unref {
+  void operator()(Trace* trace) const { trace->unref(); }
 };
+constexpr bulkhead::Attachment<Trace> kTrace{"trace"};
 
 uint64_t number_of(const SpanId& id) {
   uint64_t number = 0;
@@ -53,7 +49,6 @@ Spans::Spans(const bulkhead::Host& host, const Settings& settings, const Encoder
 }
 
 void Spans::publish() {
-  sink_.size = sizeof sink_;
   sink_.flags = settings_.steps ? uint32_t{BH_TRACE_STEPS} : 0;
   sink_.begin = [](void* self, bh_str plugin, bh_exchange* ex, void* parent, int32_t kind, bh_str name) -> void* {
     void* span = nullptr;
@@ -91,12 +86,11 @@ void Spans::start() {
             return json ? encoder_.traces_json(batch, epoch) : encoder_.traces_protobuf(batch, epoch);
           },
           [](const ExportedTrace& item) { return item.count; }, [](ExportedTrace& item) { item.trace->unref(); }});
-  timer_ = host_.raw()->timer(
-      host_.raw(), 1000, 1000, [](void* self) { static_cast<Spans*>(self)->report(); }, this);
+  timer_ = host_.every(1000, [this] { report(); });
 }
 
 void Spans::stop(std::chrono::milliseconds patience) {
-  if (timer_ != 0) host_.raw()->timer_cancel(host_.raw(), timer_);
+  timer_ = {};
   if (exporter_) exporter_->stop(patience);
 }
 
@@ -120,17 +114,14 @@ void Spans::begin_request(const Request& request, const TraceId& trace_id, const
   trace.flags = parent ? parent->flags : uint8_t{kRandom};
   if (parent) trace.parent_id = parent->span_id;
   trace.state = trace.copy(state);
-  const Handle handle{&trace, trace.generation()};
-  request.attribute(kTraceKey, {reinterpret_cast<const char*>(&handle), sizeof handle});
+  trace.ref();  // the exchange's; the one of take() goes to end_request()
+  request.attach(kTrace, std::unique_ptr<Trace, Unref>(&trace));
 }
 
 Trace* Spans::find(bh_exchange* ex) const {
-  bh_str value{};
-  Handle handle{};
-  if (host_.raw()->ex_get(host_.raw(), ex, to_str(kTraceKey), &value) != BH_OK || value.len != sizeof handle)
-    return nullptr;
-  std::memcpy(&handle, value.ptr, sizeof handle);
-  return handle.trace->try_ref(handle.generation) ? handle.trace : nullptr;
+  Trace* trace = host_.view(ex).attached(kTrace);
+  if (trace != nullptr) trace->ref();
+  return trace;
 }
 
 bool Spans::decide(Trace& trace, std::optional<std::string_view> route) const {
@@ -141,8 +132,8 @@ bool Spans::decide(Trace& trace, std::optional<std::string_view> route) const {
   return head == Trace::Head::kUndecided ? in : head == Trace::Head::kIn;
 }
 
-bool Spans::end_request(Trace& trace, const Request& request, const bh_outcome& outcome) {
-  const uint64_t end_ns = request.raw().received_ns + outcome.duration_ns;
+bool Spans::end_request(Trace& trace, const Request& request, const bulkhead::Outcome& outcome) {
+  const uint64_t end_ns = request.received_ns() + outcome.duration_ns;
   const Decision decision = sampler_.tail(decide(trace, request.route()), outcome.status, outcome.duration_ns,
                                           trace.span_count() + 1, end_ns);
   host_.record(decisions_[static_cast<size_t>(decision)], 1);
@@ -151,7 +142,7 @@ bool Spans::end_request(Trace& trace, const Request& request, const bh_outcome& 
     trace.unref();
     return false;
   }
-  Span& span = *trace.begin(BH_SPAN_SERVER, server_span_name(request), {}, trace.parent_id, request.raw().received_ns,
+  Span& span = *trace.begin(BH_SPAN_SERVER, server_span_name(request), {}, trace.parent_id, request.received_ns(),
                             Trace::Place::kReserved);
   span.id = trace.span_id;
   describe_server_span(trace, span, request, outcome, settings_.redact_query);

@@ -1,7 +1,8 @@
 // Spans: the traces of this host, from whoever begins a span to the exporter.
 //
-// A request's trace is found through its exchange. Its spans wait until the request is over, and then go all or none;
-// what ends later goes alone, and work on nobody's behalf is a trace of its own.
+// A request's trace is found through its exchange. Its spans wait until the request is over, and
+// then go all or none; what ends later goes alone, and work without a request is a trace of its
+// own.
 #pragma once
 
 #include <array>
@@ -33,13 +34,13 @@ class Spans {
                      const std::optional<TraceParent>& parent, std::string_view state);
   // With a reference, or null.
   Trace* find(bh_exchange* ex) const;
-  // The decision at the beginning, taken once: by the first who has to know. `route` where it is known.
+  // The head decision, taken once, by the first call. `route` where it is known.
   bool decide(Trace& trace, std::optional<std::string_view> route) const;
   static uint8_t flags_of(const Trace& trace, bool sampled) {
     return static_cast<uint8_t>((trace.flags & kRandom) | (sampled ? kSampled : 0));
   }
   // The request is over. True where its trace is exported.
-  bool end_request(Trace& trace, const bulkhead::Request& request, const bh_outcome& outcome);
+  bool end_request(Trace& trace, const bulkhead::Request& request, const bulkhead::Outcome& outcome);
 
  private:
   void publish();
@@ -55,10 +56,10 @@ class Spans {
   const ExportMetrics& metrics_;
   Sampler sampler_;
   TracePool pool_;
-  bh_trace_sink sink_{};
+  bh_trace_sink sink_ = bulkhead::sized<bh_trace_sink>();
   std::array<uint32_t, 5> decisions_{};  // series, by Decision
   uint32_t factor_ = 0, dropped_ = 0;
-  uint64_t timer_ = 0;
+  bulkhead::Timer timer_;
   std::unique_ptr<Exporter<ExportedTrace>> exporter_;  // null where nothing is exported
 };
 

@@ -35,15 +35,8 @@ void Arena::reset() {
   used_ = blocks_.empty() ? kBlock : 0;
 }
 
-bool Trace::try_ref(uint32_t generation) {
-  uint64_t seen = state_.load(std::memory_order_relaxed);
-  while (static_cast<uint32_t>(seen >> 32) == generation && static_cast<uint32_t>(seen) != 0)
-    if (state_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
-  return false;
-}
-
 void Trace::unref() {
-  if (static_cast<uint32_t>(state_.fetch_sub(1, std::memory_order_acq_rel)) == 1) pool_.give(*this);
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) pool_.give(*this);
 }
 
 Span* Trace::make(int32_t kind, std::string_view name, std::string_view plugin, uint64_t now) {
@@ -159,7 +152,6 @@ void TracePool::give(Trace& trace) {
   trace.parent_id = {};
   trace.head.store(Trace::Head::kUndecided, std::memory_order_relaxed);
   trace.step.store(0, std::memory_order_relaxed);
-  trace.state_.fetch_add(uint64_t{1} << 32, std::memory_order_release);
   Shard& shard = shards_[trace.shard_];
   const std::lock_guard lock(shard.mutex);
   shard.free.push_back(&trace);

@@ -1,8 +1,8 @@
 // Trace: what one request has to tell, kept until it ends.
 //
-// Whether a trace is exported is decided when its request is over, so spans wait in memory of the trace, which is
-// given back in one piece. Traces are pooled and their memory is never given to anything else: who finds one through
-// an exchange that has long ended sees by its generation that it is another's now.
+// Whether a trace is exported is decided when its request is over, so spans wait in memory of the
+// trace, which is given back in one piece. Traces are pooled; the exchange, each open span and the
+// exporter hold a reference.
 #pragma once
 
 #include <array>
@@ -73,11 +73,8 @@ class Trace {
 
   Trace(TracePool& pool, size_t shard, const Limits& limits) : limits_(limits), pool_(pool), shard_(shard) {}
 
-  void ref() { state_.fetch_add(1, std::memory_order_relaxed); }
+  void ref() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void unref();
-  uint32_t generation() const { return static_cast<uint32_t>(state_.load(std::memory_order_relaxed) >> 32); }
-  // False where it is another request's by now.
-  bool try_ref(uint32_t generation);
 
   // ---- [any] A span holds a reference until it is ended.
   // Null where the trace has as many spans as it may; the request's own has a place kept for it.
@@ -87,10 +84,12 @@ class Trace {
   // A key that is there already gets the new value.
   void tag(Span& span, std::string_view key, const bh_value& value);
   void link(Span& span, const TraceParent& to);
-  // True where the trace was exported already, and the caller has to export this one, reference included.
+  // True where the trace was exported already, and the caller has to export this one, reference
+  // included.
   bool end(Span& span, uint64_t now, bool failed, std::string_view message);
 
-  // The request is over: all spans that have ended, to be exported or forgotten. Those that end later go the same way.
+  // The request is over: all spans that have ended, to be exported or forgotten. Those that end
+  // later go the same way.
   Span* close(bool exported);
   std::string_view copy(std::string_view text);
   uint32_t span_count() const { return count_.load(std::memory_order_relaxed); }
@@ -113,7 +112,7 @@ class Trace {
   const Limits& limits_;
   TracePool& pool_;
   const size_t shard_;
-  std::atomic<uint64_t> state_{0};  // generation << 32 | references
+  std::atomic<uint32_t> refs_{0};
   std::atomic<uint32_t> count_{0};
   std::mutex mutex_;  // what follows
   Arena arena_;

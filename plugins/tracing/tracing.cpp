@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "bulkhead/extensions/trace_context.h"
+#include "bulkhead/extensions/trace_context.hpp"
 #include "bulkhead/plugin.hpp"
 #include "log_lines.hpp"
 #include "random.hpp"
@@ -15,7 +15,7 @@ namespace tracing {
 
 using bulkhead::Json;
 using bulkhead::Request;
-using bulkhead::to_str;
+using bulkhead::to_pair;
 using bulkhead::to_view;
 
 namespace {
@@ -26,13 +26,13 @@ class Tracing : public bulkhead::Plugin {
  public:
   Tracing(bulkhead::Host h, const Json& config)
       : Plugin(h),
-        settings_(read_settings(config, to_view(h.raw()->version))),
-        context_(h.extension<bh_trace_context>(BH_TRACE_CONTEXT_ID)),
-        encoder_(settings_.resource, std::string(to_view(h.raw()->version))),
+        settings_(read_settings(config, h.version())),
+        context_(h),
+        encoder_(settings_.resource, std::string(h.version())),
         metrics_(h),
         spans_(h, settings_, encoder_, metrics_),
         lines_(h, settings_, encoder_, metrics_) {
-    if (context_ == nullptr) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.trace_context/1");
+    if (!context_) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.trace_context/1");
     hook(BH_RECEIVE, [this](const Request& request) { return receive(request); });
     if (settings_.export_traces) hook(BH_ADMIT, [this](const Request& request) { return admit(request); });
     hook(BH_RESPOND, [this](const Request& request) { return respond(request); });
@@ -53,7 +53,7 @@ class Tracing : public bulkhead::Plugin {
 
  private:
   bh_flow receive(const Request& request) {
-    const std::span<const bh_pair> headers(request.raw().headers, request.raw().header_count);
+    const std::span<const bh_pair> headers = request.fields();
     std::optional<TraceParent> parent;
     if (settings_.trace_context) {
       const auto is_parent = [](const bh_pair& header) { return to_view(header.name) == "traceparent"; };
@@ -84,27 +84,22 @@ class Tracing : public bulkhead::Plugin {
   }
 
   bh_flow respond(const Request& request) {
-    bh_trace_ids ids{};
-    ids.size = sizeof ids;
-    if (context_->get(host().raw(), request.handle(), &ids) != BH_OK) return BH_NEXT;
+    const auto ids = context_.of(request.handle());
+    if (!ids) return BH_NEXT;
     TraceParent parent;
-    std::copy(std::begin(ids.trace_id), std::end(ids.trace_id), parent.trace_id.begin());
-    std::copy(std::begin(ids.span_id), std::end(ids.span_id), parent.span_id.begin());
+    std::copy(std::begin(ids->trace_id), std::end(ids->trace_id), parent.trace_id.begin());
+    std::copy(std::begin(ids->span_id), std::end(ids->span_id), parent.span_id.begin());
     if (Trace* trace = spans_.find(request.handle()); trace != nullptr) {
       parent.flags = Spans::flags_of(*trace, will_be_kept(request, spans_.decide(*trace, request.route())));
       trace->unref();
     } else {
-      parent.flags = static_cast<uint8_t>(ids.flags & BH_SAMPLED);
+      parent.flags = static_cast<uint8_t>(ids->flags & BH_SAMPLED);
     }
     char text[56], id[32];
     write_traceparent(parent, text);
-    const std::array<bh_pair, 2> headers = {bh_pair{to_str("x-trace-id"), to_str(hex(parent.trace_id, id))},
-                                            bh_pair{to_str("traceparent"), to_str(std::string_view(text, 55))}};
-    bh_reply change{};
-    change.size = sizeof change;
-    change.headers = headers.data();
-    change.header_count = settings_.trace_context ? 2 : 1;
-    host().raw()->ex_edit(host().raw(), request.handle(), &change);
+    const std::array<bh_pair, 2> headers = {to_pair("x-trace-id", hex(parent.trace_id, id)),
+                                            to_pair("traceparent", std::string_view(text, 55))};
+    request.edit({.fields = std::span(headers).first(settings_.trace_context ? 2 : 1)});
     return BH_NEXT;
   }
 
@@ -112,9 +107,7 @@ class Tracing : public bulkhead::Plugin {
     Trace* trace = spans_.find(request.handle());
     if (trace == nullptr) return BH_NEXT;
     trace->unref();  // the request's own reference remains, and goes to end_request()
-    bh_outcome outcome{};
-    outcome.size = sizeof outcome;
-    host().raw()->ex_outcome(host().raw(), request.handle(), &outcome);
+    const bulkhead::Outcome outcome = request.outcome().value_or(bulkhead::Outcome());
     const TraceId trace_id = trace->trace_id;
     const SpanId span_id = trace->span_id;
     if (spans_.end_request(*trace, request, outcome)) tell_context(request, trace_id, span_id, true);
@@ -122,23 +115,22 @@ class Tracing : public bulkhead::Plugin {
   }
 
   bool will_be_kept(const Request& request, bool head) const {
-    bh_outcome outcome{};
-    outcome.size = sizeof outcome;
-    if (head || host().raw()->ex_outcome(host().raw(), request.handle(), &outcome) != BH_OK) return head;
-    return outcome.status >= 500 || outcome.duration_ns >= uint64_t{settings_.sampler.slow_ms} * 1'000'000;
+    if (head) return true;
+    const auto outcome = request.outcome();
+    return outcome &&
+           (outcome->status >= 500 || outcome->duration_ns >= uint64_t{settings_.sampler.slow_ms} * 1'000'000);
   }
 
   void tell_context(const Request& request, const TraceId& trace_id, const SpanId& span_id, bool sampled) const {
-    bh_trace_ids ids{};
-    ids.size = sizeof ids;
+    bh_trace_ids ids = bulkhead::sized<bh_trace_ids>();
     ids.flags = sampled ? uint32_t{BH_SAMPLED} : 0;
     std::copy(trace_id.begin(), trace_id.end(), ids.trace_id);
     std::copy(span_id.begin(), span_id.end(), ids.span_id);
-    context_->set(host().raw(), request.handle(), &ids);
+    context_.set(request.handle(), ids);
   }
 
   const Settings settings_;
-  const bh_trace_context* context_;
+  const bulkhead::TraceContext context_;
   const Encoder encoder_;
   const ExportMetrics metrics_;
   Spans spans_;
@@ -147,7 +139,8 @@ class Tracing : public bulkhead::Plugin {
 
 constexpr bh_need kOffers[] = {bulkhead::service(BH_TRACE_SINK_ID, BH_TRACE_SINK_VERSION),
                                bulkhead::service(BH_LOG_SINK_ID, BH_LOG_SINK_VERSION)};
-// Its headers belong to one request: what is kept of an answer for others is taken before they are added.
+// Its headers belong to one request: what is kept of an answer for others is taken before they are
+// added.
 constexpr bh_str kBefore[] = {bulkhead::to_str("cache")};
 
 }  // namespace tracing

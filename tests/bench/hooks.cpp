@@ -2,9 +2,9 @@
 // socket: the slope is what one more hook costs, latency by plugin included.
 #include <benchmark/benchmark.h>
 
+#include "bulkhead/value.hpp"
 #include "core/chain/runner.hpp"
 #include "core/exchange/exchange.hpp"
-#include "core/exchange/text.hpp"
 
 using namespace bulkhead;
 using exchange::Exchange;
@@ -67,7 +67,7 @@ void request(benchmark::State& state) {
     ex.channel = &thread;
     ex.runner = &runner;
     ex.table = runner.table();
-    ex.request.method = str("GET");
+    ex.request.method = to_str("GET");
     ex.match_path = "/x";
     runner.begin(ex);
     ex.unref();

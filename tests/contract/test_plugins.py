@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.http import contract_config
-from support.servers import BUILD, BULKHEAD, CONTRACT, ROOT, Host, Raw, free_port, wait_until
+from support.servers import ABI, BUILD, BULKHEAD, CONTRACT, ROOT, Host, Raw, free_port, wait_until
 
 
 def run(*words, **more):
@@ -28,7 +28,7 @@ def refused(tmp_path, config, at_start=False):
 # ------------------------------------------------------------------- refusals
 
 @pytest.mark.parametrize("library, words", [
-    ("noplugin", "is not a Bulkhead plugin"), ("aborting", "is built for plugin ABI 2.0, this host speaks 1.0"), ("toonew", "newer than this host's"),
+    ("noplugin", "is not a Bulkhead plugin"), ("aborting", f"is built for plugin ABI 2.0, this host speaks {ABI}"), ("toonew", "newer than this host's"),
     ("absent", "No such file"), ("needy", "needs the service test.absent, which no enabled plugin offers"),
 ])
 def test_a_plugin_that_cannot_be(tmp_path, library, words):
@@ -378,7 +378,7 @@ def test_inspect():
     answer = run("inspect", "--json", BUILD / "lib/bulkhead/people.so")
     info = json.loads(answer.stdout)
     assert info["id"] == "people" and info["needs"] == [{"service": "bh.sql", "version": 1, "optional": False}, {"service": "bh.cache", "version": 1, "optional": True}] and "service:bh.sql" in info["grants"]
-    assert "schema" in info and info["abi"] == "1.0"
+    assert "schema" in info and info["abi"] == ABI
     assert "bh.sql 1" in run("inspect", BUILD / "lib/bulkhead/database.so").stdout
     refused_file = run("inspect", CONTRACT / "aborting.so")
     assert refused_file.returncode == 1 and "plugin ABI 2.0" in refused_file.stderr
@@ -393,7 +393,7 @@ def test_usage():
     assert named.returncode == 0 and named.stdout == run("check", ROOT / "configs/titanic.yaml").stdout
     assert f"database: sqlite:///{ROOT}/var/titanic.db" in named.stdout, "three slashes are a relative path: the file is shown"
     assert run("serve", "/nowhere.yaml").returncode == 1
-    assert json.loads(run("version", "--json").stdout)["abi"] == "1.0"
+    assert json.loads(run("version", "--json").stdout)["abi"] == ABI
     for command in ("serve", "check", "plugins", "routes", "chain", "inspect", "run", "version"):
         answer = run(command, "--help")
         assert answer.returncode == 0 and "Example: bulkhead " + command in answer.stdout

@@ -1,32 +1,49 @@
-"""A plugin outside of this repository, built against the installed SDK."""
+"""Plugins outside of this repository, built against the installed SDK: the template and the examples."""
 
+import shutil
 import subprocess
 
 import pytest
 
 from support.http import contract_config
-from support.servers import BUILD, CONTRACT, PRESET, ROOT
+from support.servers import ABI, BUILD, CONTRACT, PRESET, ROOT
 
-SOURCE = ROOT / "tests/contract/plugins/cpp_hello.cpp"
+pytestmark = pytest.mark.skipif(PRESET != "release", reason="the SDK is headers: once is enough, and without a sanitizer's runtime")
 
 
-@pytest.mark.skipif(PRESET != "release", reason="the SDK is headers: once is enough, and without a sanitizer's runtime")
-def test_out_of_tree(hosts, tmp_path):
-    sdk = tmp_path / "sdk"
-    subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(sdk)], check=True, capture_output=True)
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "hello.cpp").write_text(SOURCE.read_text())
-    (project / "schema.json").write_text("{}")
-    (project / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.25)\nproject(hello CXX)\nfind_package(Bulkhead REQUIRED)\n"
-        "bulkhead_add_plugin(hello SOURCES hello.cpp SCHEMA schema.json)\n"
-    )
-    configure = ["cmake", "-S", str(project), "-B", str(project / "build"), f"-DCMAKE_PREFIX_PATH={sdk}", "-DCMAKE_BUILD_TYPE=Release"]
-    subprocess.run(configure, check=True, capture_output=True)
-    built = subprocess.run(["cmake", "--build", str(project / "build")], capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
-    config = contract_config("cpp_hello").replace(f"{CONTRACT}/cpp_hello.so", str(project / "build/lib/bulkhead/hello.so"))
-    assert hosts(config).get("/hello/world").body == b"hello world"
-    installed = subprocess.run([str(sdk / "bin/bulkhead"), "version"], capture_output=True, text=True)
-    assert installed.returncode == 0 and "plugin ABI 1.0" in installed.stdout
+@pytest.fixture(scope="module")
+def sdk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdk")
+    subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def built(sdk, source, tmp_path):
+    """The plugin of a folder of sdk/, copied away and built."""
+    project = tmp_path / source.name
+    shutil.copytree(source, project)
+    subprocess.run(["cmake", "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={sdk}", "-DCMAKE_BUILD_TYPE=Release"], check=True, capture_output=True)
+    build = subprocess.run(["cmake", "--build", project / "build"], capture_output=True, text=True)
+    assert build.returncode == 0, build.stdout + build.stderr
+    return next((project / "build/lib/bulkhead").glob("*.so"))
+
+
+def test_the_host_says_its_version(sdk):
+    said = subprocess.run([sdk / "bin/bulkhead", "version"], capture_output=True, text=True)
+    assert said.returncode == 0 and f"plugin ABI {ABI}\n" in said.stdout
+
+
+def test_the_template(hosts, sdk, tmp_path):
+    library = built(sdk, ROOT / "sdk/template", tmp_path)
+    config = contract_config(("hello", "hello", "{ greeting: welcome }")).replace(f"{CONTRACT}/hello.so", str(library))
+    assert hosts(config).get("/hello/world").body == b"welcome world"
+
+
+def test_the_example_with_a_database(hosts, sdk, tmp_path, postgres):
+    library = built(sdk, ROOT / "sdk/examples/visits", tmp_path)
+    for url in (f"sqlite:///{tmp_path}/visits.db", postgres.create("visits")):
+        extra = f"  - id: health\n  - id: database\n    config: {{ url: '{url}' }}\n"
+        host = hosts(contract_config("visits", extra=extra).replace(f"{CONTRACT}/visits.so", str(library))).wait_ready()
+        for count in (1, 2):
+            assert host.request("POST", "/visits/home").json == {"page": "home", "visits": count}
+        host.stop()

@@ -100,4 +100,4 @@ def test_what_is_installed_stays_below_its_prefix(tmp_path):
     run = subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(tmp_path / "to")], capture_output=True, text=True, check=True)
     places = re.findall(r"^-- (?:Installing|Up-to-date): (.*)$", run.stdout, re.M)
     assert len(places) > 40 and all(place.startswith(f"{tmp_path}/to") for place in places), [place for place in places if not place.startswith(str(tmp_path))]
-    assert (tmp_path / "to/etc/bulkhead/production.yaml").exists() and (tmp_path / "to/include/bulkhead/json_text.hpp").exists()
+    assert (tmp_path / "to/etc/bulkhead/production.yaml").exists() and (tmp_path / "to/include/bulkhead/text/json.hpp").exists()

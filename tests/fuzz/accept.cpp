@@ -1,7 +1,7 @@
 // Fields with weights, and what is made of Accept-Encoding; entity tags in lists.
 #include <algorithm>
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "coder.hpp"
 #include "fuzz.hpp"
 

@@ -1,7 +1,8 @@
-// What Redis says: a kept answer that is refused, or one that is written and read again as the same; and a message.
+// What Redis says: a kept answer that is refused, or one that is written and read again as the
+// same; and a message.
 #include "entry.hpp"
 
-#include "bulkhead/redis_url.hpp"
+#include "bulkhead/net/redis_url.hpp"
 #include "fuzz.hpp"
 #include "message.hpp"
 

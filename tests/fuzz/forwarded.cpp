@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                         inet_pton(AF_INET6, found.c_str(), &parsed) == 1),
                  "an address");
     fuzz::expect(proxies.client("192.0.2.1", {&header, 1}).address == "192.0.2.1", "a stranger's word");
-    // What our proxy adds at the end is the answer, whatever stands before it; an open quote hides it, and then the
-    // proxy counts.
+    // What our proxy adds at the end is the answer, whatever stands before it; an open quote hides
+    // it, and then the proxy counts.
     const std::string whole = std::string(text) + std::string(more);
     const bh_pair added{{name.data(), name.size()}, {whole.data(), whole.size()}};
     fuzz::expect(proxies.client("10.0.0.1", {&added, 1}).address == "192.0.2.7", "the proxy's own word");

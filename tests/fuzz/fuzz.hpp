@@ -1,4 +1,5 @@
-// What every fuzz target needs: a check that stays in optimized builds, and cheap choices from the input.
+// What every fuzz target needs: a check that stays in optimized builds, and cheap choices from the
+// input.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // JSON from outside: what is taken is what nlohmann::json reads too, what is refused names a
 // reason, and what is built keeps within the rules.
-#include "bulkhead/json_text.hpp"
+#include "bulkhead/text/json.hpp"
 
 #include "fuzz.hpp"
 

@@ -1,5 +1,5 @@
-// A connection's bytes through its parser, without a connection: heads and bodies in the order a connection reads
-// them, in pieces of any size.
+// A connection's bytes through its parser, without a connection: heads and bodies in the order a
+// connection reads them, in pieces of any size.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ inline constexpr size_t kBodyLimit = 4096;
 
 // `next` says how many bytes come with the next read.
 inline Messages read_messages(std::string_view bytes, const std::function<size_t()>& next) {
-  using bulkhead::view;
+  using bulkhead::to_view;
   using bulkhead::http::RequestParser;
   static const bulkhead::http::Limits limits{.request_line = 512, .header = 1024, .header_fields = 16};
   Messages out;
@@ -71,15 +71,15 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
       }
       begin += consumed;
       in_head = false;
-      Message message{std::string(view(ex.request.method)),
-                      std::string(view(ex.request.target)),
-                      std::string(view(ex.request.path)),
-                      std::string(view(ex.request.query)),
-                      std::string(view(ex.request.authority)),
+      Message message{std::string(to_view(ex.request.method)),
+                      std::string(to_view(ex.request.target)),
+                      std::string(to_view(ex.request.path)),
+                      std::string(to_view(ex.request.query)),
+                      std::string(to_view(ex.request.authority)),
                       "",
                       {},
                       ex.keep_alive};
-      for (const bh_pair& field : ex.headers) message.fields.emplace_back(view(field.name), view(field.value));
+      for (const bh_pair& field : ex.headers) message.fields.emplace_back(to_view(field.name), to_view(field.value));
       out.whole.push_back(std::move(message));
       in_body = true;
     }

@@ -1,5 +1,6 @@
-// Reads a file of messages, each behind its length in decimal and a newline, and says of each what the connection's
-// parser makes of it: one JSON object a line. tests/conformance/test_llhttp.py compares it with llhttp.
+// Reads a file of messages, each behind its length in decimal and a newline, and says of each what
+// the connection's parser makes of it: one JSON object a line. tests/conformance/test_llhttp.py
+// compares it with llhttp.
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,8 @@
-// A passenger from JSON: refused with a pointer for each fault, or written again as the same record.
+// A passenger from JSON: refused with a pointer for each fault, or written again as the same
+// record.
 #include "record.hpp"
 
-#include "bulkhead/fields.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "conditions.hpp"
 #include "fuzz.hpp"
 

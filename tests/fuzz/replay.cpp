@@ -1,4 +1,5 @@
-// Runs a fuzz target over files and folders of them, once each: what tests/run does with the corpora.
+// Runs a fuzz target over files and folders of them, once each: what tests/run does with the
+// corpora.
 #include <filesystem>
 #include <fstream>
 #include <iterator>

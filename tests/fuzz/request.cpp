@@ -1,5 +1,5 @@
-// The connection's parser. However the bytes are cut into reads, the same messages come out, and what is accepted
-// keeps the promises that plugins rely on.
+// The connection's parser. However the bytes are cut into reads, the same messages come out, and
+// what is accepted keeps the promises that plugins rely on.
 #include "fuzz.hpp"
 #include "messages.hpp"
 

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
+#include "bulkhead/value.hpp"
 #include "core/chain/router.hpp"
-#include "core/exchange/text.hpp"
 #include "fuzz.hpp"
 
 namespace chain = bulkhead::chain;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!exchange::split_target(method, input.rest(), &target)) return 0;
   fuzz::expect(target.path.empty() == (method == "CONNECT" || target.asterisk), "a path unless CONNECT or *");
   if (!target.path.empty()) fuzz::expect(target.path[0] == '/', "a path begins with a slash");
-  if (!exchange::valid_percent(target.path)) return 0;
+  if (!bulkhead::valid_percent(target.path)) return 0;
 
   std::string resolved(target.path.size() + 1, '\0');
   if (!target.path.empty()) {
@@ -23,9 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::expect(!resolved.empty() && resolved[0] == '/', "dot segments never climb above the root");
     fuzz::expect(!exchange::has_dot_segments(resolved), "no dot segment is left");
     if (!exchange::has_dot_segments(target.path)) fuzz::expect(resolved == target.path, "other paths stay as they are");
-    fuzz::expect(exchange::valid_percent(resolved), "escapes stay whole");
+    fuzz::expect(bulkhead::valid_percent(resolved), "escapes stay whole");
     std::string decoded(resolved.size(), '\0');
-    decoded.resize(exchange::percent_decode(resolved, decoded.data()));
+    decoded.resize(bulkhead::percent_decode(resolved, decoded.data()));
     fuzz::expect(decoded.find('\0') == std::string::npos || target.path.find('\0') != std::string_view::npos,
                  "no NUL comes of decoding");
   }

@@ -229,6 +229,21 @@ def test_the_leader_leaves_and_the_next_one_leads(host):
         raw.socket.close()
 
 
+def test_a_follower_who_left_first_is_let_go(host):
+    """Its exchange ends with it: a host that is told to stop has nothing to wait for."""
+    leader, follower = Raw(host.port), Raw(host.port)
+    leader.send("GET /tagged/a?delay=700&status=503 HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: reads(host) == 1)
+    follower.send("GET /tagged/a?delay=700&status=503 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.1)
+    follower.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    follower.socket.close()
+    assert leader.answer().status == 503
+    leader.socket.close()
+    host.stop()
+    assert "the drain deadline passed" not in host.log()
+
+
 def test_writes_faster_than_reads_do_not_starve_readers(host):
     """Every fetch is overtaken by a write: after the second one nobody waits for another's."""
     stop = threading.Event()

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from conftest import titanic_config
 from support.http import contract_config
-from support.servers import Raw, wait_until
+from support.servers import ABI, Raw, wait_until
 
 PLUGIN = "  - id: metrics\n    config: { max_series_per_metric: 100 }\n"
 BRAUND = "/people/" + str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:titanic:passenger:1"))
@@ -87,7 +87,7 @@ def test_what_the_host_says_of_itself(hosts):
     wait_until(lambda: (value(samples(host), "bulkhead_steps_total", plugin="cpp_hello", phase="step", method="GET", route="/hello/{name}") or 0) == 1)
     wait_until(lambda: value(samples(host), "bulkhead_executor_tasks_total") > 0, what="/metrics itself, which runs there")
     build = [dict(labels) for name, labels in samples(host) if name == "bulkhead_build_info"]
-    assert len(build) == 1 and build[0]["abi"] == "1.0"
+    assert len(build) == 1 and build[0]["abi"] == ABI
 
 
 def test_nobody_is_active_for_ever(hosts):

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "attempts.hpp"
-#include "bulkhead/address.hpp"
-#include "bulkhead/base64url.hpp"
+#include "bulkhead/net/address.hpp"
+#include "bulkhead/text/base64url.hpp"
 #include "fetch.hpp"
 #include "jwk.hpp"
 #include "jwt.hpp"

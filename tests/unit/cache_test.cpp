@@ -3,8 +3,8 @@
 #include <thread>
 
 #include "answer.hpp"
+#include "bulkhead/net/redis_url.hpp"
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/redis_url.hpp"
 #include "entry.hpp"
 #include "message.hpp"
 #include "store.hpp"
@@ -116,13 +116,16 @@ TEST(Store, OneLeadsTheOthersWait) {
   ASSERT_TRUE(store.end(*first)) << "the leader left";
   auto waiting = store.take(*first);
   ASSERT_TRUE(waiting.has_value());
-  EXPECT_EQ(waiting->size(), 2u);
+  ASSERT_EQ(waiting->size(), 1u) << "the second one has left";
+  const TicketRef fourth = ticket();
+  EXPECT_FALSE(store.find_or_join("a", 14, fourth).leads);
+  EXPECT_FALSE(store.end(*third)) << "leaves while it is handed on";
   const TicketRef next = store.hand_on(*first->flight, std::move(*waiting), 20);
-  EXPECT_EQ(next, third) << "the second one has left too";
+  EXPECT_EQ(next, fourth) << "the third one has left too";
   EXPECT_EQ(next->began_ns, 20u);
   EXPECT_FALSE(store.take(*first).has_value()) << "once";
-  EXPECT_EQ(store.take(*third)->size(), 0u);
-  EXPECT_EQ(store.hand_on(*third->flight, {}, 30), nullptr);
+  EXPECT_EQ(store.take(*fourth)->size(), 0u);
+  EXPECT_EQ(store.hand_on(*fourth->flight, {}, 30), nullptr);
   EXPECT_TRUE(store.find_or_join("a", 40, ticket()).leads) << "the flight is over";
 }
 
@@ -206,13 +209,8 @@ TEST(RedisUrl, Parts) {
 
 namespace {
 
-bh_outcome outcome(int status, const std::vector<bh_pair>& headers) {
-  bh_outcome made{};
-  made.size = sizeof made;
-  made.status = status;
-  made.headers = headers.data();
-  made.header_count = headers.size();
-  return made;
+bulkhead::Outcome outcome(int status, const std::vector<bh_pair>& fields) {
+  return {.status = status, .fields = fields, .body = {}, .author = {}};
 }
 bh_pair pair(std::string_view name, std::string_view value) {
   return {bulkhead::to_str(name), bulkhead::to_str(value)};

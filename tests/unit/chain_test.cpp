@@ -2,12 +2,12 @@
 
 #include <random>
 
-#include "bulkhead/glob.hpp"
+#include "bulkhead/text/glob.hpp"
+#include "bulkhead/value.hpp"
 #include "core/chain/order.hpp"
 #include "core/chain/problem.hpp"
 #include "core/chain/router.hpp"
 #include "core/chain/table.hpp"
-#include "core/exchange/text.hpp"
 
 using namespace bulkhead;
 using chain::Router;
@@ -31,7 +31,7 @@ Matched match(const Router& router, std::string_view path) {
   if (found == nullptr) return out;
   out.pattern = found->pattern;
   for (size_t i = 0; i < count; ++i)
-    out.values.push_back(std::string(view(params[i].name)) + "=" + std::string(view(params[i].value)));
+    out.values.push_back(std::string(to_view(params[i].name)) + "=" + std::string(to_view(params[i].value)));
   return out;
 }
 

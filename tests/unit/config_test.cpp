@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "bulkhead/nearest.hpp"
+#include "bulkhead/text/nearest.hpp"
 #include "core/config/document.hpp"
 #include "core/config/model.hpp"
 #include "core/config/schema.hpp"

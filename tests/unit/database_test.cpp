@@ -165,13 +165,15 @@ TEST(Session, BindsAndReadsEveryKind) {
   const bh_value values[] = {sql_int(9007199254740993), sql_real(0.1), bulkhead::sql_bool(true), sql_text("ä ' \" :x")};
   for (int i = 0; i < 3; ++i)
     ASSERT_EQ(
-        session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = values}.raw()).affected, 1);
+        session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = values}.to_query()).affected,
+        1);
   const bh_value nulls[] = {sql_null(), sql_null(), sql_null(), sql_null()};
-  ASSERT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = nulls}.raw()).status,
-            BH_OK);
+  ASSERT_EQ(
+      session.execute(SqlQuery{.sql = "insert into t values (:i, :r, :b, :s)", .values = nulls}.to_query()).status,
+      BH_OK);
   const int32_t kinds[] = {BH_INT, BH_REAL, BH_BOOL, BH_TEXT};
   std::vector<std::string> rows;
-  bh_sql_query query = SqlQuery{.sql = "select i, r, b, s from t order by rowid", .columns = kinds}.raw();
+  bh_sql_query query = SqlQuery{.sql = "select i, r, b, s from t order by rowid", .columns = kinds}.to_query();
   query.row = [](void* arg, const bh_value* c, size_t n) -> bh_status {
     EXPECT_EQ(n, 4u);
     static_cast<std::vector<std::string>*>(arg)->push_back(
@@ -194,13 +196,14 @@ TEST(Session, ErrorsAreClassifiedAndSurvived) {
   ASSERT_EQ(session.script("create table t (x integer primary key)").status, BH_OK);
   const bh_value one = sql_int(1), nul = sql_text(std::string_view("a\0b", 3));
   const SqlQuery insert{.sql = "insert into t values (:x)", .values = {&one, 1}};
-  EXPECT_EQ(session.execute(insert.raw()).status, BH_OK);
-  EXPECT_EQ(session.execute(insert.raw()).status, BH_E_CONFLICT);
-  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&nul, 1}}.raw()).status,
+  EXPECT_EQ(session.execute(insert.to_query()).status, BH_OK);
+  EXPECT_EQ(session.execute(insert.to_query()).status, BH_E_CONFLICT);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&nul, 1}}.to_query()).status,
             BH_E_INVALID);
-  EXPECT_EQ(session.execute(SqlQuery{.sql = "selec"}.raw()).status, BH_E_INTERNAL);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "selec"}.to_query()).status, BH_E_INTERNAL);
   const bh_value two = sql_int(2);
-  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&two, 1}}.raw()).status, BH_OK);
+  EXPECT_EQ(session.execute(SqlQuery{.sql = "insert into t values (:x)", .values = {&two, 1}}.to_query()).status,
+            BH_OK);
 }
 
 TEST(Session, StatementTimeoutEndsARunawayQuery) {
@@ -212,7 +215,7 @@ TEST(Session, StatementTimeoutEndsARunawayQuery) {
   const int32_t kind = BH_INT;
   const Outcome outcome = session.execute(SqlQuery{
       .sql = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
-      .columns = {&kind, 1}}.raw());
+      .columns = {&kind, 1}}.to_query());
   EXPECT_EQ(outcome.status, BH_E_TIMEOUT) << outcome.message;
 }
 
@@ -224,7 +227,7 @@ TEST(Session, ManyStatementsStayWithinTheCache) {
   const int32_t kind = BH_INT;
   for (int i = 0; i < 600; ++i) {
     const std::string sql = "select " + std::to_string(i % 300);
-    ASSERT_EQ(session.execute(SqlQuery{.sql = sql, .columns = {&kind, 1}}.raw()).rows, 1u);
+    ASSERT_EQ(session.execute(SqlQuery{.sql = sql, .columns = {&kind, 1}}.to_query()).rows, 1u);
   }
 }
 
@@ -350,7 +353,7 @@ TEST(Session, WritesThatTravelTogether) {
     std::vector<const bh_sql_query*> pointers;
     for (const auto& [x, y] : rows) values.push_back({sql_int(x), sql_text(y), x == parent ? sql_int(x) : sql_null()});
     for (const auto& each : values)
-      queries.push_back(SqlQuery{.sql = "insert into t values (:x, :y, :p)", .values = each}.raw());
+      queries.push_back(SqlQuery{.sql = "insert into t values (:x, :y, :p)", .values = each}.to_query());
     for (const bh_sql_query& query : queries) pointers.push_back(&query);
     std::vector<Outcome> outcomes(rows.size());
     EXPECT_EQ(session.execute_together(pointers, outcomes).status, BH_OK);
@@ -366,7 +369,7 @@ TEST(Session, WritesThatTravelTogether) {
       << "nor does one that fails at the commit";
   int64_t rows = 0;
   const int32_t kind = BH_INT;
-  bh_sql_query count = SqlQuery{.sql = "select count(*) from t", .columns = {&kind, 1}}.raw();
+  bh_sql_query count = SqlQuery{.sql = "select count(*) from t", .columns = {&kind, 1}}.to_query();
   count.row = [](void* arg, const bh_value* c, size_t) -> bh_status {
     *static_cast<int64_t*>(arg) = c[0].as.i;
     return BH_OK;
@@ -418,7 +421,7 @@ TEST(Migrations, NumberedAppliedOnceAlsoByTwoAtOnce) {
   ASSERT_EQ(session.connect().status, BH_OK);
   const int32_t kind = BH_INT;
   int64_t rows = 0;
-  bh_sql_query count = SqlQuery{.sql = "select count(*) from a", .columns = {&kind, 1}}.raw();
+  bh_sql_query count = SqlQuery{.sql = "select count(*) from a", .columns = {&kind, 1}}.to_query();
   count.row = [](void* arg, const bh_value* c, size_t) -> bh_status {
     *static_cast<int64_t*>(arg) = c[0].as.i;
     return BH_OK;
@@ -475,7 +478,7 @@ TEST(Plugin, ServesAndStops) {
   const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
   EXPECT_EQ(api->dialect, BH_SQL_SQLITE);
   std::promise<bh_status> promise;
-  bh_sql_query query = SqlQuery{.sql = "select 1"}.raw();
+  bh_sql_query query = SqlQuery{.sql = "select 1"}.to_query();
   query.done = [](void* arg, const bh_sql_result* r) {
     static_cast<std::promise<bh_status>*>(arg)->set_value(r->status);
   };
@@ -522,7 +525,7 @@ TEST(Plugin, QueriesThatWaitGoOnAfterAMigration) {
                                     "with recursive n(x) as (select 1 union all select x + 1 from n limit 100000) "
                                     "select count(*) from n",
                                 .flags = BH_SQL_READ}
-                           .raw();
+                           .to_query();
   query.done = done;
   query.arg = &ended;
   host.start();

@@ -81,10 +81,10 @@ TEST(Target, Forms) {
 }
 
 TEST(Target, PercentEncoding) {
-  EXPECT_TRUE(valid_percent("/a%2Fb%c3%a9"));
-  for (const char* bad : {"%", "%2", "%zz", "a%00"}) EXPECT_FALSE(valid_percent(bad)) << bad;
+  EXPECT_TRUE(bulkhead::valid_percent("/a%2Fb%c3%a9"));
+  for (const char* bad : {"%", "%2", "%zz", "a%00"}) EXPECT_FALSE(bulkhead::valid_percent(bad)) << bad;
   char out[16];
-  EXPECT_EQ(std::string(out, percent_decode("a%2Fb+c", out)), "a/b+c");
+  EXPECT_EQ(std::string(out, bulkhead::percent_decode("a%2Fb+c", out)), "a/b+c");
 }
 
 TEST(Target, DotSegments) {

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "bulkhead/http.hpp"
-#include "bulkhead/utf8.hpp"
+#include "bulkhead/text/utf8.hpp"
 #include "exposition.hpp"
 #include "store.hpp"
 

@@ -2,8 +2,8 @@
 
 #include <random>
 
-#include "bulkhead/fields.hpp"
 #include "bulkhead/testing.hpp"
+#include "bulkhead/text/fields.hpp"
 #include "conditions.hpp"
 #include "csv.hpp"
 #include "query.hpp"

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <random>
 
-#include "core/plugins/elf.hpp"
-#include "core/plugins/library.hpp"
+#include "core/hosting/elf.hpp"
+#include "core/hosting/library.hpp"
 #include "core/telemetry/metrics.hpp"
 
 using namespace bulkhead;
@@ -22,20 +22,20 @@ std::string read(const std::string& path) {
 TEST(Elf, AcceptsPlugins) {
   for (const std::string& file :
        {first_party("people"), first_party("database"), contract("plain_c"), contract("cpp_hello")}) {
-    const plugins::ElfInfo info = plugins::inspect_elf(file);
+    const hosting::ElfInfo info = hosting::inspect_elf(file);
     EXPECT_EQ(info.error, "") << file;
     EXPECT_EQ(info.abi_major, BH_ABI_MAJOR);
   }
 }
 
 TEST(Elf, SaysWhatIsWrong) {
-  EXPECT_NE(plugins::inspect_elf("/nowhere.so").error.find("No such file"), std::string::npos);
-  EXPECT_NE(plugins::inspect_elf(SOURCE_DIR "/README.md").error.find("not a shared library"), std::string::npos);
-  EXPECT_NE(plugins::inspect_elf(contract("noplugin")).error.find("not a Bulkhead plugin"), std::string::npos);
-  EXPECT_NE(plugins::inspect_elf(contract("aborting")).error.find("plugin ABI 2.0, this host speaks 1.0"),
+  EXPECT_NE(hosting::inspect_elf("/nowhere.so").error.find("No such file"), std::string::npos);
+  EXPECT_NE(hosting::inspect_elf(SOURCE_DIR "/README.md").error.find("not a shared library"), std::string::npos);
+  EXPECT_NE(hosting::inspect_elf(contract("noplugin")).error.find("not a Bulkhead plugin"), std::string::npos);
+  EXPECT_NE(hosting::inspect_elf(contract("aborting")).error.find("plugin ABI 2.0, this host speaks 1."),
             std::string::npos);
-  EXPECT_NE(plugins::inspect_elf(contract("toonew")).error.find("newer than this host's"), std::string::npos);
-  EXPECT_NE(plugins::inspect_elf("/tmp").error, "");
+  EXPECT_NE(hosting::inspect_elf(contract("toonew")).error.find("newer than this host's"), std::string::npos);
+  EXPECT_NE(hosting::inspect_elf("/tmp").error, "");
 }
 
 // Cut off and damaged files are refused or accepted, never read out of bounds (run under ASan).
@@ -49,31 +49,31 @@ TEST(Elf, PropertyDamagedFilesAreSafe) {
     for (int i = 0; i < 8 && !bytes.empty(); ++i)
       bytes[random() % std::min<size_t>(bytes.size(), 4096)] = static_cast<char>(random());
     std::ofstream(path, std::ios::binary) << bytes;
-    plugins::inspect_elf(path);
+    hosting::inspect_elf(path);
   }
   std::remove(path.c_str());
 }
 
 TEST(Library, MapsOnceAndDescribes) {
   std::string error;
-  const auto library = plugins::Library::open(contract("cpp_hello"), &error);
+  const auto library = hosting::Library::open(contract("cpp_hello"), &error);
   ASSERT_TRUE(library) << error;
   EXPECT_EQ(library->descriptor().id.len, 5u);
 }
 
 TEST(Library, DescriptorRules) {
-  EXPECT_NE(plugins::check_descriptor(nullptr), "");
+  EXPECT_NE(hosting::check_descriptor(nullptr), "");
   std::string error;
-  bh_plugin copy = plugins::Library::open(contract("cpp_hello"), &error)->descriptor();
-  EXPECT_EQ(plugins::check_descriptor(&copy), "");
+  bh_plugin copy = hosting::Library::open(contract("cpp_hello"), &error)->descriptor();
+  EXPECT_EQ(hosting::check_descriptor(&copy), "");
   copy.id = BH_LIT("Not An Id");
-  EXPECT_NE(plugins::check_descriptor(&copy), "");
+  EXPECT_NE(hosting::check_descriptor(&copy), "");
   copy.id = BH_LIT("hello");
   copy.schema = BH_LIT("{");
-  EXPECT_NE(plugins::check_descriptor(&copy), "");
+  EXPECT_NE(hosting::check_descriptor(&copy), "");
   copy.schema = {nullptr, 0};
   copy.size = 40;
-  EXPECT_NE(plugins::check_descriptor(&copy), "");
+  EXPECT_NE(hosting::check_descriptor(&copy), "");
 }
 
 TEST(Metrics, OwnersAndSeries) {

@@ -1,4 +1,4 @@
-#include "bulkhead/resolve.hpp"
+#include "bulkhead/net/resolve.hpp"
 
 #include <gtest/gtest.h>
 

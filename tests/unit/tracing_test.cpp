@@ -132,17 +132,19 @@ TEST(Protobuf, LengthsOfMessages) {
   }
 }
 
-TEST(Pool, ATraceThatEndedIsNotFoundAgain) {
+TEST(Pool, ATraceIsTakenAgainOnceNobodyHoldsIt) {
   TracePool pool({});
   Trace& trace = pool.take();
-  const uint32_t generation = trace.generation();
-  EXPECT_TRUE(trace.try_ref(generation));
+  trace.ref();
   trace.unref();
+  Trace& other = pool.take();
+  EXPECT_NE(&other, &trace) << "it is still held";
+  trace.flags = 1;
   trace.unref();
-  EXPECT_FALSE(trace.try_ref(generation));
   Trace& next = pool.take();
   EXPECT_EQ(&next, &trace) << "memory is used again";
-  EXPECT_FALSE(trace.try_ref(generation)) << "and is another request's";
+  EXPECT_EQ(next.flags, 0) << "and is as new";
+  other.unref();
   next.unref();
 }
 
@@ -197,14 +199,18 @@ TEST(Pool, ManyThreads) {
     threads.emplace_back([&pool] {
       for (int i = 0; i < 5000; ++i) {
         Trace& trace = pool.take();
-        const uint32_t generation = trace.generation();
         Span* span = trace.begin(BH_SPAN_CLIENT, "name", "plugin", {}, 1);
         std::thread other;
-        if (i % 500 == 0)
-          other = std::thread([&trace, generation] {
-            for (int j = 0; j < 100; ++j)
-              if (trace.try_ref(generation)) trace.unref();
+        if (i % 500 == 0) {
+          trace.ref();
+          other = std::thread([&trace] {
+            for (int j = 0; j < 100; ++j) {
+              trace.ref();
+              trace.unref();
+            }
+            trace.unref();
           });
+        }
         trace.end(*span, 2, false, {});
         trace.close(false);
         trace.unref();

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 #define BH_ABI_MAJOR 1u
-#define BH_ABI_MINOR 0u
+#define BH_ABI_MINOR 1u
 
 /* True where member m lies within the size that *p reports of itself. */
 #define BH_HAS(p, m) ((p)->size >= BH_END_(p, m))
@@ -268,12 +268,22 @@ struct bh_host {
     bh_status (*ex_on_end)(const bh_host *h, bh_exchange *ex, void (*run)(void *), void *arg);    /* [step] once, when the caller left or the answer is out */
     bh_status (*ex_outcome)(const bh_host *h, bh_exchange *ex, bh_outcome *out);                  /* [step] RESPOND, COMPLETE */
     bh_status (*ex_edit)(const bh_host *h, bh_exchange *ex, const bh_reply *change);              /* [step] up to RESPOND */
-    bh_status (*ex_get)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str *value);            /* [any] the host puts "tls.client.subject" (RFC 2253) where a certificate was verified */
+    bh_status (*ex_get)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str *value);            /* [any] names shared by plugins: attributes.h */
     bh_status (*ex_put)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str value);             /* [step, or held before ex_resume] "<plugin>.<name>"; "identity.*" needs phase:authenticate; "tls.*" is the host's */
 
     /* everything else: optional tables by id: "bh.introspect/1" (plugins, routes, operations,
      * health states), "bh.stream/1" (bodies in pieces), "bh.http/1" (outbound calls) */
     const void *(*extension)(const bh_host *h, bh_str id);                                        /* [any] NULL = absent */
+
+    /* ---- since minor 1 */
+    /* Keeps data of the calling instance on the exchange, under a key that no other sees; the exchange calls
+     * free(data) once, from any thread, when it is over and released. BH_E_CONFLICT where the key is taken:
+     * free was called. The data must not hold the exchange. */
+    bh_status (*ex_attach)(const bh_host *h, bh_exchange *ex, bh_str key, void *data,
+                           void (*free)(void *data));                                             /* [any] where the exchange is lent or held */
+    void *(*ex_attached)(const bh_host *h, bh_exchange *ex, bh_str key);                          /* [any] where the exchange is lent or held; NULL = nothing */
+    /* Calls run(arg) soon, on the I/O thread that the exchange lives on. It must not block. */
+    bh_status (*ex_call)(const bh_host *h, bh_exchange *ex, void (*run)(void *), void *arg);      /* [any] where the exchange is held until run returns */
 };
 
 /* -------------------------------------------------------------- the plugin */
@@ -331,7 +341,7 @@ BH_SIZE_(bh_metric, 88);
 BH_SIZE_(bh_service, 32);
 BH_SIZE_(bh_need, 24);
 BH_SIZE_(bh_plugin, 216);
-BH_SIZE_(bh_host, 296);
+BH_SIZE_(bh_host, 320);
 
 #if defined(__GNUC__)
 #define BH_EXPORT __attribute__((visibility("default")))

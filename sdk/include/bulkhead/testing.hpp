@@ -1,6 +1,7 @@
 // bulkhead/testing.hpp - a host for tests of one plugin, without a server.
 //
-//   bulkhead::testing::FakeHost host(bh_plugin_v1());  // the plugin linked into the test, or FakeHost("./people.so")
+//   // The plugin linked into the test, or its file: FakeHost host("./people.so").
+//   bulkhead::testing::FakeHost host(bh_plugin_v1());
 //   host.create({{"greeting", "hi"}});
 //   host.start();
 //   auto answer = host.call({.method = "GET", .target = "/hello/you"});
@@ -29,10 +30,10 @@
 #include <utility>
 #include <vector>
 
-#include "bulkhead/glob.hpp"
 #include "bulkhead/plugin.h"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/testing/exchange.hpp"  // IWYU pragma: export
+#include "bulkhead/text/glob.hpp"
 
 namespace bulkhead::testing {
 
@@ -76,6 +77,7 @@ class FakeHost {
     if (self_ == nullptr) return;
     if (started_ && plugin_->quiesce != nullptr) plugin_->quiesce(self_);
     timers_.clear();
+    for (const auto& ex : exchanges_) ex->attached.clear();
     if (started_ && plugin_->stop != nullptr) plugin_->stop(self_);
     plugin_->destroy(std::exchange(self_, nullptr));
     started_ = false;
@@ -118,7 +120,7 @@ class FakeHost {
     walk(*ex);
     return ex;
   }
-  // The caller hangs up: nobody can answer any more.
+  // The caller hangs up: no answer is taken any more.
   void disconnect(const std::shared_ptr<FakeExchange>& ex) {
     {
       const std::lock_guard lock(ex->mutex);

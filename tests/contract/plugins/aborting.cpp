@@ -1,4 +1,5 @@
-// Another major version, and a constructor that aborts: it must be refused before any of its code runs.
+// Another major version, and a constructor that aborts: it must be refused before any of its code
+// runs.
 #include <cstdlib>
 
 #include "bulkhead/plugin.h"

@@ -1,5 +1,5 @@
-// Identifies callers by a header, and shows what it sees of credentials. Configured with or without its grants
-// it would be two plugins: this one has them.
+// Identifies callers by a header, and shows what it sees of credentials. Configured with or without
+// its grants it would be two plugins: this one has them.
 #include "bulkhead/plugin.hpp"
 
 class Identity : public bulkhead::Plugin {

@@ -1,4 +1,5 @@
-// Keeps metrics and shows them, to see that what others record arrives, also what was registered before.
+// Keeps metrics and shows them, to see that what others record arrives, also what was registered
+// before.
 #include <map>
 #include <mutex>
 

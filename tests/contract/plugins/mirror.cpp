@@ -1,4 +1,5 @@
-// Tells what reached it, and how many requests did: what a test reads to see that nothing was executed.
+// Tells what reached it, and how many requests did: what a test reads to see that nothing was
+// executed.
 #include <atomic>
 #include <thread>
 
@@ -22,20 +23,19 @@ class Mirror : public bulkhead::Plugin {
  private:
   bulkhead::Response show(const bulkhead::Request& request) {
     ++count_;
-    const bh_request& raw = request.raw();
     bulkhead::Json headers = bulkhead::Json::array(), params = bulkhead::Json::object();
-    for (size_t i = 0; i < raw.header_count; ++i)
-      headers.push_back({bulkhead::to_view(raw.headers[i].name), bulkhead::to_view(raw.headers[i].value)});
-    for (size_t i = 0; i < raw.param_count; ++i)
-      params[std::string(bulkhead::to_view(raw.params[i].name))] = bulkhead::to_view(raw.params[i].value);
+    for (const bh_pair& field : request.fields())
+      headers.push_back({bulkhead::to_view(field.name), bulkhead::to_view(field.value)});
+    for (const bh_pair& param : request.params())
+      params[std::string(bulkhead::to_view(param.name))] = bulkhead::to_view(param.value);
     return bulkhead::json(200, bulkhead::Json{{"method", request.method()},
                                               {"target", request.target()},
                                               {"path", request.path()},
                                               {"query", request.query()},
-                                              {"scheme", bulkhead::to_view(raw.scheme)},
-                                              {"authority", bulkhead::to_view(raw.authority)},
-                                              {"http", raw.http},
-                                              {"tls", (raw.flags & BH_TLS) != 0},
+                                              {"scheme", request.scheme()},
+                                              {"authority", request.authority()},
+                                              {"http", request.http_version()},
+                                              {"tls", request.tls()},
                                               {"subject", request.attribute("tls.client.subject")},
                                               {"headers", headers},
                                               {"params", params},

@@ -1,13 +1,14 @@
-// Answers a cache may keep: a value that is read when the step begins and answered `delay` milliseconds later, with
-// whatever fields the query asks for. PUT changes it and says so; /tagged/count tells how many reads came through.
+// Answers a cache may keep: a value that is read when the step begins and answered `delay`
+// milliseconds later, with whatever fields the query asks for. PUT changes it and says so;
+// /tagged/count tells how many reads came through.
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
 
-#include "bulkhead/percent.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/cache.hpp"
+#include "bulkhead/text/percent.hpp"
 
 using bulkhead::Exchange;
 using bulkhead::Request;

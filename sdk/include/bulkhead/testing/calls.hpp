@@ -198,6 +198,18 @@ inline void FakeHost::fill_host() {
     of(ex).attributes[name] = to_view(value);
     return BH_OK;
   };
+  host_.ex_attach = [](const bh_host*, bh_exchange* ex, bh_str key, void* data, void (*release)(void*)) -> bh_status {
+    FakeExchange::Attached kept(data, release);  // released where the key is taken
+    return of(ex).attached.try_emplace(std::string(to_view(key)), std::move(kept)).second ? BH_OK : BH_E_CONFLICT;
+  };
+  host_.ex_attached = [](const bh_host*, bh_exchange* ex, bh_str key) -> void* {
+    const auto it = of(ex).attached.find(std::string(to_view(key)));
+    return it == of(ex).attached.end() ? nullptr : it->second.get();
+  };
+  host_.ex_call = [](const bh_host*, bh_exchange*, void (*run)(void*), void* arg) -> bh_status {
+    run(arg);
+    return BH_OK;
+  };
   host_.extension = [](const bh_host* h, bh_str id) -> const void* {
     const auto it = of(h).extensions_.find(std::string(to_view(id)));
     return it == of(h).extensions_.end() ? nullptr : it->second;

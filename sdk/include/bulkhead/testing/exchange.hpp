@@ -1,10 +1,12 @@
-// bulkhead/testing/exchange.hpp - what a test sends through the fake host, and what it sees of the plugin.
+// bulkhead/testing/exchange.hpp - what a test sends through the fake host, and what it sees of the
+// plugin.
 #ifndef BULKHEAD_TESTING_EXCHANGE_HPP
 #define BULKHEAD_TESTING_EXCHANGE_HPP
 
 #include <condition_variable>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -55,7 +57,8 @@ struct SpanEntry {
   bh_status outcome = BH_OK;
 };
 
-// One request in the fake host. What the plugin sees of it lives as long as this and the plugin's holds.
+// One request in the fake host. What the plugin sees of it lives as long as this and the plugin's
+// holds.
 class FakeExchange {
  public:
   explicit FakeExchange(Call made) : call(std::move(made)) {}
@@ -65,6 +68,8 @@ class FakeExchange {
   std::deque<std::string> text;  // owns what the views show
   std::vector<bh_pair> headers, params;
   std::map<std::string, std::string> attributes;
+  using Attached = std::unique_ptr<void, void (*)(void*)>;
+  std::map<std::string, Attached> attached;
   std::vector<bh_reply> edits;
   std::vector<std::pair<void (*)(void*), void*>> on_end;
   std::mutex mutex;

@@ -1,0 +1,1 @@
+create table visits (page text primary key, count bigint not null);

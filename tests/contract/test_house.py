@@ -1,0 +1,68 @@
+"""How the tree is built: which way includes run, and that no file grows past what one can read."""
+
+import collections
+import re
+import subprocess
+
+from support.servers import ROOT
+
+# Each folder of core may include those before it.
+LAYERS = ["runtime", "exchange", "telemetry", "chain", "http", "config", "hosting", "app"]
+MOST_LINES = 400
+# Two ideas still in one file each.
+LONG = {"plugins/database/pool.cpp", "plugins/database/session.cpp"}
+
+
+def sources(*folders):
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return [path for path in listed if path.endswith((".cpp", ".hpp", ".h")) and (ROOT / path).exists()]
+
+
+def included(path):
+    return re.findall(r'^#include "([^"]+)"', (ROOT / path).read_text(), re.M)
+
+
+def test_core_runs_one_way():
+    graph = collections.defaultdict(set)
+    for path in sources("core"):
+        folder = path.split("/")[1]
+        for header in included(path):
+            assert header.startswith(("bulkhead/", "core/")) or header.endswith("_embedded.hpp"), f"{path}: {header}"
+            if header.startswith("core/") and header != "core/version.hpp":
+                graph[folder].add(header.split("/")[1])
+    assert set(graph) | {"runtime"} >= set(LAYERS), "the list is the tree's"
+    for folder, targets in graph.items():
+        above = [target for target in targets if LAYERS.index(target) > LAYERS.index(folder)]
+        assert not above, f"core/{folder} includes {above}"
+
+
+def test_plugins_know_the_sdk_alone():
+    for path in sources("plugins"):
+        own = {file.name for file in (ROOT / path).parent.rglob("*.hpp")}
+        for header in included(path):
+            assert header.startswith("bulkhead/") or header.split("/")[-1] in own or header.endswith("_embedded.hpp"), f"{path}: {header}"
+
+
+def test_the_sdk_knows_nobody():
+    for path in sources("sdk/include"):
+        assert all(header.startswith("bulkhead/") for header in included(path)), path
+
+
+def test_plugins_stay_on_the_face():
+    """What is missing in C++ belongs into the SDK, for everybody."""
+    for path in sources("plugins"):
+        text = (ROOT / path).read_text()
+        assert ".raw()" not in text and not re.search(r"\.size = sizeof", text), path
+
+
+def test_files_can_be_read_at_once():
+    long = {path for path in sources("core", "sdk", "plugins") if len((ROOT / path).read_text().splitlines()) > MOST_LINES}
+    assert long == LONG
+
+
+def test_comments_wrap_at_100_columns():
+    for path in sources("core", "sdk", "plugins"):
+        if path.endswith(".h"):
+            continue  # the contract's tables stand beside their members
+        for number, line in enumerate((ROOT / path).read_text().splitlines(), 1):
+            assert len(line) <= 100 or not line.lstrip().startswith("//"), f"{path}:{number}"
