@@ -66,3 +66,14 @@ def test_comments_wrap_at_100_columns():
             continue  # the contract's tables stand beside their members
         for number, line in enumerate((ROOT / path).read_text().splitlines(), 1):
             assert len(line) <= 100 or not line.lstrip().startswith("//"), f"{path}:{number}"
+
+
+def test_pages_wrap_at_100_columns():
+    pages = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for path in pages:
+        fenced = False
+        for number, line in enumerate((ROOT / path).read_text().splitlines(), 1):
+            fenced ^= line.lstrip().startswith("```")
+            text = not fenced and not line.lstrip().startswith(("|", "<", "![", "```", "#"))
+            unbroken = re.sub(r"`[^`]*`|\]\([^)]*\)", lambda match: match[0].replace(" ", "_"), line)
+            assert not text or len(line) <= 100 or any(len(word) > 60 for word in unbroken.split()), f"{path}:{number}"
