@@ -46,7 +46,8 @@ std::optional<Outcome> ApiKeys::known(const Request& /*request*/, std::string_vi
 
 bulkhead::Task<Outcome> ApiKeys::ask(Request request, std::string_view key) {
   std::vector<Digest256> digests;
-  for (const std::string& pepper : *settings_.peppers->get()) digests.push_back(key_digest(pepper, key));
+  const std::shared_ptr<const Peppers::List> peppers = settings_.peppers->get();
+  for (const std::string& pepper : *peppers) digests.push_back(key_digest(pepper, key));
   const Time asked = std::chrono::steady_clock::now();
   std::optional<KeyRecord> record;
   try {
