@@ -23,7 +23,6 @@ using bulkhead::hex;
 using bulkhead::Json;
 using bulkhead::Request;
 using bulkhead::to_str;
-using bulkhead::to_view;
 
 namespace {
 

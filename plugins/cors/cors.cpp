@@ -15,7 +15,6 @@ namespace cors {
 
 using bulkhead::Json;
 using bulkhead::Request;
-using bulkhead::to_str;
 
 namespace {
 

@@ -11,8 +11,6 @@
 namespace security_headers {
 
 using bulkhead::Json;
-using bulkhead::to_str;
-using bulkhead::to_view;
 
 namespace {
 

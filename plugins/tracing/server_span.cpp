@@ -8,8 +8,6 @@
 
 namespace tracing {
 
-using bulkhead::to_view;
-
 namespace {
 
 bool known_method(std::string_view method) {
