@@ -58,7 +58,7 @@ std::string AccessTokens::trouble() const {
   return {};
 }
 
-std::optional<Outcome> AccessTokens::known(const Request& /*request*/, std::string_view token) {
+std::optional<Outcome> AccessTokens::known(std::string_view token) {
   if (Verified found = verified_.find(sha256(token)); found.identity && found.issuer->keys() == found.keys)
     return Outcome{Verdict::kGood, std::move(found.identity), {}};
   Look look = look_at(token);

@@ -28,7 +28,7 @@ class AccessTokens final : public Verifier {
   std::string trouble() const;
 
   std::string_view kind() const override { return "token"; }
-  std::optional<Outcome> known(const bulkhead::Request& request, std::string_view token) override;
+  std::optional<Outcome> known(std::string_view token) override;
   bulkhead::Task<Outcome> ask(bulkhead::Request request, std::string_view token) override;
 
  private:

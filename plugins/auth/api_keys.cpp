@@ -32,7 +32,7 @@ void ApiKeys::stop() {
   note_used();
 }
 
-std::optional<Outcome> ApiKeys::known(const Request& /*request*/, std::string_view key) {
+std::optional<Outcome> ApiKeys::known(std::string_view key) {
   if (store_.load() == nullptr) return Outcome{Verdict::kUnknown, nullptr, "API keys are not taken here."};
   const auto peppers = settings_.peppers->get();
   // Under an older pepper it is asked for again, to be kept under the first.

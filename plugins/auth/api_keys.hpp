@@ -30,7 +30,7 @@ class ApiKeys final : public Verifier {
   std::string_view kind() const override { return "key"; }
   // The database's, which all hosts share.
   int64_t now_ms() const override { return wall_ms() + ahead_ms_.load(std::memory_order_relaxed); }
-  std::optional<Outcome> known(const bulkhead::Request& request, std::string_view key) override;
+  std::optional<Outcome> known(std::string_view key) override;
   bulkhead::Task<Outcome> ask(bulkhead::Request request, std::string_view key) override;
 
  private:

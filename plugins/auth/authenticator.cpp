@@ -150,7 +150,7 @@ bh_flow Authenticator::authenticate(const Request& request) {
 }
 
 bh_flow Authenticator::by(Verifier& verifier, const Request& request, std::string_view credential) {
-  if (const auto outcome = verifier.known(request, credential)) return settle(request, verifier, *outcome);
+  if (const auto outcome = verifier.known(credential)) return settle(request, verifier, *outcome);
   return bulkhead::start(request, by_asking(verifier, request, credential));
 }
 
@@ -162,7 +162,7 @@ bulkhead::Task<bh_flow> Authenticator::by_asking(Verifier& verifier, Request req
 
 bh_flow Authenticator::by_certificate_or_nobody(const Request& request) {
   if (!settings_.certificates.empty()) {
-    const auto outcome = certificates_.known(request, request.attribute(BH_TLS_CLIENT_SUBJECT));
+    const auto outcome = certificates_.known(request.attribute(BH_TLS_CLIENT_SUBJECT));
     if (outcome->verdict == Verdict::kGood) return settle(request, certificates_, *outcome);
   }
   if (!public_scope(request).empty()) identify(request, {"anonymous", "anonymous", "", "", 0});

@@ -25,7 +25,7 @@ bool subject_matches(std::string_view pattern, std::string_view subject) {
 
 }  // namespace
 
-std::optional<Outcome> Certificates::known(const Request& /*request*/, std::string_view subject) {
+std::optional<Outcome> Certificates::known(std::string_view subject) {
   for (const CertificateRule& rule : settings_.certificates)
     if (!subject.empty() && subject_matches(rule.subject, subject))
       return Outcome{Verdict::kGood,
@@ -35,8 +35,8 @@ std::optional<Outcome> Certificates::known(const Request& /*request*/, std::stri
   return Outcome{Verdict::kUnknown, nullptr, "No rule of this service has the certificate."};
 }
 
-bulkhead::Task<Outcome> Certificates::ask(Request request, std::string_view subject) {
-  co_return known(request, subject).value();
+bulkhead::Task<Outcome> Certificates::ask(Request /*request*/, std::string_view subject) {
+  co_return known(subject).value();
 }
 
 }  // namespace auth

@@ -14,7 +14,7 @@ class Certificates final : public Verifier {
 
   std::string_view kind() const override { return "certificate"; }
   // `subject`: of the certificate, as in RFC 2253. kUnknown where no rule has it.
-  std::optional<Outcome> known(const bulkhead::Request& request, std::string_view subject) override;
+  std::optional<Outcome> known(std::string_view subject) override;
   bulkhead::Task<Outcome> ask(bulkhead::Request request, std::string_view subject) override;
 
  private:

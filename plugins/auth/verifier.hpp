@@ -27,7 +27,7 @@ class Verifier {
   virtual int64_t now_ms() const { return wall_ms(); }
   // [I/O thread] What this host knows by itself; nothing where the database or an issuer has to be
   // asked.
-  virtual std::optional<Outcome> known(const bulkhead::Request& request, std::string_view credential) = 0;
+  virtual std::optional<Outcome> known(std::string_view credential) = 0;
   // Asks. `credential` lives as long as the request is held.
   virtual bulkhead::Task<Outcome> ask(bulkhead::Request request, std::string_view credential) = 0;
 };

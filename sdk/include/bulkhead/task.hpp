@@ -87,7 +87,6 @@ class TaskPromise {
 
   // For awaitables: whether the caller still waits.
   bool live() const { return root_ == nullptr || !root_->held || root_->held.live(); }
-  const Exchange& exchange() const { return root_->held; }
 
   TaskRoot& begin(const Request& request, void* frame) {
     own_.held = Exchange(request);
