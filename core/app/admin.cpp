@@ -9,9 +9,9 @@
 #include "bulkhead/status.hpp"
 #include "bulkhead/text/glob.hpp"
 #include "bulkhead/text/json.hpp"
+#include "bulkhead/text/percent.hpp"
 #include "core/chain/problem.hpp"
 #include "core/exchange/exchange.hpp"
-#include "core/exchange/target.hpp"
 #include "core/runtime/ticks.hpp"
 
 namespace bulkhead::app {
@@ -22,8 +22,8 @@ using exchange::Exchange;
 namespace {
 
 bh_flow answer(bh_exchange* ex, const Json& body) {
-  Exchange::of(ex)->answer(200, "application/json", body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n",
-                           {});
+  Exchange::of(ex)->answer.give(200, "application/json",
+                                body.dump(2, ' ', false, Json::error_handler_t::replace) + "\n", {});
   return BH_DONE;
 }
 
@@ -91,7 +91,7 @@ Json describe_chain(const chain::Table& table, std::string_view path) {
   for (size_t i = 0; i < table.hooks.size(); ++i) {
     const chain::Hook& hook = table.hooks[i];
     if (endpoint != nullptr && !bulkhead::glob_match(hook.routes, endpoint->pattern)) continue;
-    if (hook.phase >= BH_RESPOND && !step_shown) {
+    if (chain::row_of(hook.phase) > chain::kStepRow && !step_shown) {
       add_routes();
       step_shown = true;
     }

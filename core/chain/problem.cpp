@@ -20,7 +20,7 @@ bool answer_problem(exchange::Exchange& ex, int status, std::string_view detail,
   size_t count = 0;
   if (status == 503 || status == 429) extra[count++] = {to_str("retry-after"), to_str("1")};
   if (!field.empty()) extra[count++] = {to_str(field), to_str(value)};
-  return ex.answer(status, kProblemType, problem(status, detail, to_view(ex.request.id)), author, extra, count);
+  return ex.answer.give(status, kProblemType, problem(status, detail, to_view(ex.request.id)), author, {extra, count});
 }
 
 }  // namespace bulkhead::chain

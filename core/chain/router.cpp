@@ -35,7 +35,7 @@ bool name_char(char c) {
 
 // The plugin that registered a plan, for messages.
 std::string owner_of(const Plan* plan) {
-  return plan != nullptr && plan->step.owner != nullptr ? plan->step.owner->id + " has it" : "it is there already";
+  return plan != nullptr && plan->route != nullptr ? plan->route->step.owner->id + " has it" : "it is there already";
 }
 
 }  // namespace

@@ -13,14 +13,15 @@
 
 namespace bulkhead::chain {
 
-using exchange::Stage;
-using exchange::Waiting;
+using Waiting = Run::Waiting;
 
 namespace {
 
+constexpr size_t kBodyRow = row_of(Work::kBody);
+
 std::string_view decode_segment(void* context, std::string_view segment) {
-  auto& ex = *static_cast<exchange::Exchange*>(context);
-  char* out = ex.allocate(segment.size());
+  auto& request = *static_cast<exchange::Request*>(context);
+  char* out = request.allocate(segment.size());
   return {out, percent_decode(segment, out)};
 }
 
@@ -37,326 +38,304 @@ std::shared_ptr<const Table> Runner::table() const {
   return table_;
 }
 
-void Runner::enter(Exchange& ex, Stage stage) {
-  ex.stage.store(stage, std::memory_order_release);
-  ex.position = 0;
-}
+// ---------------------------------------------------------------- along the course
 
-void Runner::begin(Exchange& ex) {
-  enter(ex, Stage::kReceive);
-  advance(ex);
-}
-
-void Runner::refuse(Exchange& ex, int status, std::string_view detail, std::string_view field, std::string_view value) {
-  ex.keep_alive = false;
-  if (!answer_problem(ex, status, detail, {}, field, value)) return;  // its answer is on the way already
-  stop_waiting(ex);
-  advance(ex);
-}
-
-void Runner::suspend(Exchange& ex, Waiting waiting) {
-  ex.waiting = waiting;
-  if (ex.armed() || ex.stage > Stage::kRespond) return;
-  const uint32_t timeout = ex.timeout_ms != 0 ? ex.timeout_ms : settings_.request_timeout_ms;
-  ex.home().deadlines().arm(ex, ex.stage < Stage::kRespond ? ex.request.received_ns : runtime::now_ns(), timeout);
-}
-
-void Runner::fail(Exchange& ex, std::string_view what) {
-  report_(ex, ex.current, what);
-  answer_problem(ex, 500, "The server failed to answer this request. The log has the reason under this id.",
-                 ex.current);
-}
-
-// True when the exchange may go on; false while what it waits for has not come.
-bool Runner::take_result(Exchange& ex) {
-  if (ex.waiting == Waiting::kExecutor) {
-    const uint64_t result = ex.executor_result.load(std::memory_order_acquire);
-    if (static_cast<uint32_t>(result >> 32) != ex.executor_ticket.load(std::memory_order_relaxed)) return false;
-    ex.waiting = Waiting::kNo;
-    return settle(ex, static_cast<bh_flow>(static_cast<uint32_t>(result)), ex.executor_error()) != Outcome::kSuspended;
+Wait Runner::advance(Run& run) {
+  while (true) {
+    if (run.waiting != Waiting::kNo) {
+      if (!take_result(run)) return Wait::kPlugin;
+      end_step(run);
+    }
+    if (run.row() < kRespondRow && !run.answer.open()) {
+      if (!run.answer.answered()) {
+        run.waiting = Waiting::kPlugin;  // another thread is giving the answer this moment; it wakes us
+        if (!run.answer.answered()) return Wait::kPlugin;
+        continue;
+      }
+      if (run.armed()) run.home().deadlines().disarm(run);
+      run.enter(kRespondRow);
+    }
+    switch (kCourse[run.row()].work) {
+      case Work::kHooks:
+      case Work::kStep:
+        if (const Outcome outcome = run_steps(run); outcome == Outcome::kSuspended)
+          return Wait::kPlugin;
+        else if (outcome == Outcome::kAnswered)
+          continue;
+        break;
+      case Work::kRoute:
+        route(run);
+        break;
+      case Work::kScope:
+        if (!admit(run)) continue;
+        break;
+      case Work::kBody:
+        if (run.request.body_complete) break;
+        arm_deadline(run);
+        return Wait::kBody;
+      case Work::kWrite:
+        run.answer.apply_kept_edits();
+        if (run.armed()) run.home().deadlines().disarm(run);
+        return Wait::kWrite;
+      case Work::kOver:
+        return Wait::kOver;
+    }
+    run.enter(run.row() + 1);
   }
-  const bool answering = ex.stage < Stage::kRespond;
-  // Asked first: who lets go may have resumed or answered just before, and then that counts.
-  const bool let_go = ex.holds() == 0;
-  if (ex.resumed()) {
-    ex.waiting = Waiting::kNo;
-    if (!answering || ex.open()) ++ex.position;
-    if (ex.stage == Stage::kStep && ex.open()) fail(ex, "resumed its step instead of answering it");
-    return true;
+}
+
+Wait Runner::body_arrived(Run& run, std::string_view body) {
+  run.request.body_complete = true;
+  if (run.row() != kBodyRow) return Wait::kPlugin;  // after a 504 a hook on the executor may be reading the request
+  run.request.body = to_str(body);
+  return advance(run);
+}
+
+Wait Runner::written(Run& run) {
+  run.end_life();
+  run.channel = nullptr;
+  run.finished_ns = runtime::now_ns();
+  run.notes.run_end_callbacks();
+  run.enter(kCompleteRow);
+  return advance(run);
+}
+
+Wait Runner::abandoned(Run& run) {
+  run.channel = nullptr;
+  run.aborted = true;
+  run.end_life();
+  run.answer.close();
+  if (run.armed()) run.home().deadlines().disarm(run);
+  stop_waiting(run);
+  run.finished_ns = runtime::now_ns();
+  run.notes.run_end_callbacks();
+  run.enter(kCompleteRow);
+  return advance(run);
+}
+
+Wait Runner::refuse(Run& run, int status, std::string_view detail, std::string_view field, std::string_view value) {
+  if (!answer_problem(run, status, detail, {}, field, value)) return Wait::kPlugin;  // its answer is on the way already
+  stop_waiting(run);
+  return advance(run);
+}
+
+Wait Runner::timed_out(Run& run) {
+  if (run.row() > kRespondRow) return Wait::kPlugin;
+  const bool responding = run.row() == kRespondRow;
+  if (responding || (run.answer.answered() && run.waiting == Waiting::kExecutor)) {
+    // The answer is there: a hook that does not resume, or a step that does not return, no longer
+    // holds it up.
+    if (responding) {
+      report_(run, run.current, "its RESPOND hook took too long and was left out");
+      ++run.position;
+    }
+    stop_waiting(run);
+    return advance(run);
   }
-  if (answering && ex.answered()) {
-    ex.waiting = Waiting::kNo;
-    return true;
+  if (!answer_problem(run, 504, "No answer within the time this request may take.", run.current)) return Wait::kPlugin;
+  run.end_life();
+  stop_waiting(run);
+  return advance(run);
+}
+
+void Runner::route(Run& run) {
+  size_t count = 0;
+  const Endpoint* endpoint =
+      run.table->router.match(run.request.match_path, run.request.captured, &count, decode_segment, &run.request);
+  const std::string_view method = to_view(run.request.method);
+  const Plan* plan = nullptr;
+  if (endpoint != nullptr) {
+    plan = endpoint->find(method);
+    if (plan == nullptr && method == "HEAD") plan = endpoint->find("GET");
   }
-  if (let_go && (!answering || ex.open())) {
-    ex.waiting = Waiting::kNo;
-    if (answering)
-      fail(ex, "let go of the exchange without an answer");
-    else
-      ++ex.position;
-    return true;
+  if (plan == nullptr) {
+    run.endpoint = endpoint;
+    return;
   }
+  run.plan = plan;
+  run.request.route = to_str(endpoint->pattern);
+  run.request.params = run.request.captured.data();
+  run.request.param_count = count;
+  run.timeout_ms = plan->route->timeout_ms;
+  if (run.timeout_ms == 0) return;
+  run.request.deadline_ns = run.request.received_ns + uint64_t{run.timeout_ms} * 1'000'000;
+  if (run.armed()) run.home().deadlines().arm(run, run.request.received_ns, run.timeout_ms);
+}
+
+bool Runner::admit(Run& run) {
+  const Route* route = run.plan->route;
+  if (route == nullptr) {
+    answer_unmatched(run);
+    return false;
+  }
+  if (settings_.enforce_scopes && !authorize(run)) return false;
+  if (!route->step.owner->starting.load(std::memory_order_acquire)) return true;
+  answer_problem(run, 503, "The plugin '" + route->step.owner->id + "' is starting. Try again in a moment.");
   return false;
 }
 
-Runner::Outcome Runner::settle(Exchange& ex, bh_flow flow, const bh_error& err) {
-  const bool answering = ex.stage < Stage::kRespond;
-  if (answering && ex.answered()) return Outcome::kAnswered;
-  if (flow == BH_PENDING && ex.stage != Stage::kComplete) {
-    suspend(ex, Waiting::kPlugin);
-    if (!take_result(ex)) return Outcome::kSuspended;
-    return answering && ex.answered() ? Outcome::kAnswered : Outcome::kNext;
-  }
-  if (!answering) {  // RESPOND, COMPLETE: a failing hook is reported, the answer goes out
-    if (flow < 0) report_(ex, ex.current, err.message[0] != '\0' ? err.message : "hook failed");
-    ++ex.position;
-    return Outcome::kNext;
-  }
-  if (flow == BH_NEXT && ex.stage != Stage::kStep) {
-    ++ex.position;
-    return Outcome::kNext;
-  }
-  if (flow < 0) {
-    const int status = http_status(flow);
-    if (status == 500)
-      fail(ex, err.message[0] != '\0' ? err.message : "step failed without a message");
-    else
-      answer_problem(ex, status, err.message, ex.current);
-  } else {
-    fail(ex, flow == BH_DONE ? "returned BH_DONE without an answer" : "did not answer");
-  }
-  return Outcome::kAnswered;
+void Runner::arm_deadline(Run& run) {
+  if (run.armed() || run.row() > kRespondRow) return;
+  const uint32_t timeout = run.timeout_ms != 0 ? run.timeout_ms : settings_.request_timeout_ms;
+  const uint64_t since = run.row() < kRespondRow ? run.request.received_ns : runtime::now_ns();
+  run.home().deadlines().arm(run, since, timeout);
 }
 
-void Runner::run_blocking(const runtime::Task& task) {
-  auto& ex = *static_cast<Exchange*>(task.a);
-  const auto& step = *static_cast<const StepRef*>(task.b);
-  const auto ticket = static_cast<uint32_t>(task.d);
-  if (ex.executor_ticket.load(std::memory_order_acquire) == ticket) {
-    bh_error err{};
-    const bh_flow flow = call_step(ex, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
-    uint64_t seen = ex.executor_result.load(std::memory_order_acquire);
-    const uint64_t mine = (uint64_t{ticket} << 32) | static_cast<uint32_t>(flow);
-    if (flow < 0) ex.set_executor_error(ticket, err);
-    while (static_cast<int32_t>(ticket - static_cast<uint32_t>(seen >> 32)) > 0 &&
-           !ex.executor_result.compare_exchange_weak(seen, mine, std::memory_order_acq_rel)) {
-    }
-    ex.wake();
-  }
-  ex.unref();
+void Runner::fail(Run& run, std::string_view what) {
+  report_(run, run.current, what);
+  answer_problem(run, 500, "The server failed to answer this request. The log has the reason under this id.",
+                 run.current);
 }
 
-void Runner::end_step(Exchange& ex) {
-  if (ex.timed_step == Exchange::kNoStep) return;
-  ex.end_turn();
-  if (ex.step_span != nullptr) telemetry::Tracing::end(std::exchange(ex.step_span, nullptr), BH_OK);
-  const uint64_t now = runtime::ticks();
-  ex.table->latency->add(ex.home().number(), std::exchange(ex.timed_step, Exchange::kNoStep), now - ex.step_began);
-  ex.step_began = now;
-}
+// ------------------------------------------------------------------------- one step
 
-void Runner::stop_waiting(Exchange& ex) {
-  end_step(ex);
-  ex.waiting = Waiting::kNo;
-  ex.supersede();
-}
-
-void Runner::begin_span(Exchange& ex, const StepRef& step) {
-  if (ex.stage == Stage::kComplete) return;  // the trace is on its way already
-  const StepLabel& label = ex.table->labels[step.number];
-  std::string name(label.plugin);
-  name.append(" ").append(label.phase);
-  ex.step_span = tracing_.begin(label.plugin, ex.handle(), nullptr, BH_SPAN_STEP, to_str(name));
-}
-
-Runner::Outcome Runner::run_step(Exchange& ex, const StepRef& step) {
-  ex.timed_step = step.number;
-  ex.begin_turn(step.owner);
-  if (tracing_.steps()) begin_span(ex, step);
-  const Outcome outcome = start_step(ex, step);
-  if (outcome != Outcome::kSuspended) end_step(ex);
-  return outcome;
-}
-
-Runner::Outcome Runner::start_step(Exchange& ex, const StepRef& step) {
-  ex.current = step.owner->id;
-  const bh_request* rq = request_for(ex, *step.owner);
-  if (step.blocking) {
-    const bool force = ex.stage >= Stage::kRespond;
-    const uint32_t ticket = ++ex.executor_ticket;
-    ex.executor_result.store(uint64_t{ticket - 1} << 32, std::memory_order_release);  // an older one may be half round
-    ex.ref();
-    suspend(ex, Waiting::kExecutor);
-    if (executor_.submit({run_blocking, &ex, &step, rq, ticket}, force)) return Outcome::kSuspended;
-    ex.unref();
-    ex.waiting = Waiting::kNo;
-    if (force) {
-      ++ex.position;
-      return Outcome::kNext;
-    }
-    answer_problem(ex, 503, "The server is busy. Try again in a moment.");
-    return Outcome::kAnswered;
-  }
-  bh_error err;
-  const bh_flow flow = call_step(ex, step, rq, stage_name(ex.stage), 0, &err);
-  return settle(ex, flow, err);
-}
-
-Runner::Outcome Runner::run_steps(Exchange& ex, const std::vector<StepRef>& steps) {
-  if (ex.position < steps.size()) ex.step_began = runtime::ticks();
-  while (ex.position < steps.size()) {
-    const Outcome outcome = run_step(ex, steps[ex.position]);
+Runner::Outcome Runner::run_steps(Run& run) {
+  const std::span<const StepRef> steps = run.plan->at(run.row());
+  if (run.position < steps.size()) run.step_began = runtime::ticks();
+  while (run.position < steps.size()) {
+    const Outcome outcome = run_step(run, steps[run.position]);
     if (outcome != Outcome::kNext) return outcome;
   }
   return Outcome::kNext;
 }
 
-void Runner::route(Exchange& ex) {
-  size_t count = 0;
-  const Endpoint* endpoint = ex.table->router.match(ex.match_path, ex.params, &count, decode_segment, &ex);
-  const std::string_view method = to_view(ex.request.method);
-  if (endpoint != nullptr) {
-    ex.plan = endpoint->find(method);
-    if (ex.plan == nullptr && method == "HEAD") ex.plan = endpoint->find("GET");
+Runner::Outcome Runner::run_step(Run& run, const StepRef& step) {
+  run.timed_step = step.number;
+  run.begin_turn(step.owner);
+  if (tracing_.steps()) begin_span(run, step);
+  const Outcome outcome = start_step(run, step);
+  if (outcome != Outcome::kSuspended) end_step(run);
+  return outcome;
+}
+
+Runner::Outcome Runner::start_step(Run& run, const StepRef& step) {
+  run.current = step.owner->id;
+  if (step.blocking) return start_blocking(run, step);
+  bh_error err;
+  const bh_flow flow = call_step(run, step, run.request_for(*step.owner), kCourse[run.row()].name, 0, &err);
+  return settle(run, flow, err);
+}
+
+Runner::Outcome Runner::start_blocking(Run& run, const StepRef& step) {
+  const bool force = run.row() >= kRespondRow;
+  const uint32_t ticket = run.issue_ticket();
+  run.ref();
+  suspend(run, Waiting::kExecutor);
+  if (executor_.submit({run_blocking, &run, &step, run.request_for(*step.owner), ticket}, force))
+    return Outcome::kSuspended;
+  run.unref();
+  run.waiting = Waiting::kNo;
+  if (force) {
+    ++run.position;
+    return Outcome::kNext;
   }
-  if (ex.plan == nullptr) {
-    ex.plan = &ex.table->unmatched;
-    ex.endpoint = endpoint;
-    return;
+  answer_problem(run, 503, "The server is busy. Try again in a moment.");
+  return Outcome::kAnswered;
+}
+
+void Runner::run_blocking(const runtime::Task& task) {
+  auto& run = *static_cast<Run*>(task.a);
+  const auto& step = *static_cast<const StepRef*>(task.b);
+  const auto ticket = static_cast<uint32_t>(task.d);
+  if (run.ticket_is_current(ticket)) {
+    bh_error err{};
+    const bh_flow flow = call_step(run, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
+    run.set_result(ticket, flow, err);
+    run.wake();
   }
-  ex.request.route = to_str(endpoint->pattern);
-  ex.request.params = ex.params.data();
-  ex.request.param_count = count;
-  ex.timeout_ms = ex.plan->route->timeout_ms;
-  if (ex.timeout_ms == 0) return;
-  ex.request.deadline_ns = ex.request.received_ns + uint64_t{ex.timeout_ms} * 1'000'000;
-  if (ex.armed()) ex.home().deadlines().arm(ex, ex.request.received_ns, ex.timeout_ms);
+  run.unref();
 }
 
-void Runner::advance(Exchange& ex) {
-  while (true) {
-    if (ex.waiting != Waiting::kNo) {
-      if (!take_result(ex)) return;
-      end_step(ex);
-    }
-    if (ex.stage < Stage::kRespond && ex.answered()) {
-      if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
-      if (ex.armed()) ex.home().deadlines().disarm(ex);
-      enter(ex, Stage::kRespond);
-    } else if (ex.stage < Stage::kRespond && !ex.open()) {
-      ex.waiting = Waiting::kPlugin;  // another thread is writing the answer this moment; it wakes us
-      if (!ex.answered()) return;
-      continue;
-    }
-    switch (ex.stage) {
-      case Stage::kReceive:
-        if (const Outcome outcome = run_steps(ex, ex.table->receive); outcome == Outcome::kSuspended)
-          return;
-        else if (outcome == Outcome::kAnswered)
-          continue;
-        route(ex);
-        enter(ex, Stage::kAdmit);
-        continue;
-      case Stage::kAdmit:
-        if (const Outcome outcome = run_steps(ex, ex.plan->admit); outcome == Outcome::kSuspended)
-          return;
-        else if (outcome == Outcome::kAnswered)
-          continue;
-        if (ex.plan->route == nullptr) {
-          answer_unmatched(ex);
-          continue;
-        }
-        if (settings_.enforce_scopes && !authorize(ex)) continue;
-        if (ex.plan->step.owner->starting.load(std::memory_order_acquire)) {
-          answer_problem(ex, 503, "The plugin '" + ex.plan->step.owner->id + "' is starting. Try again in a moment.");
-          continue;
-        }
-        enter(ex, Stage::kBody);
-        if (!ex.body_complete) {
-          suspend(ex, Waiting::kNo);
-          ex.channel->body_wanted(ex);
-          return;
-        }
-        enter(ex, Stage::kPrepare);
-        continue;
-      case Stage::kBody:
-        return;
-      case Stage::kPrepare:
-        if (const Outcome outcome = run_steps(ex, ex.plan->prepare); outcome == Outcome::kSuspended)
-          return;
-        else if (outcome == Outcome::kAnswered)
-          continue;
-        enter(ex, Stage::kStep);
-        continue;
-      case Stage::kStep:
-        ex.step_began = runtime::ticks();
-        if (run_step(ex, ex.plan->step) == Outcome::kSuspended) return;
-        continue;
-      case Stage::kRespond:
-        if (run_steps(ex, ex.plan->respond) == Outcome::kSuspended) return;
-        ex.apply_edits();
-        if (ex.armed()) ex.home().deadlines().disarm(ex);
-        enter(ex, Stage::kWriting);
-        ex.channel->answer_ready(ex);
-        return;
-      case Stage::kWriting:
-        return;
-      case Stage::kComplete:
-        if (run_steps(ex, ex.plan->complete) == Outcome::kSuspended) return;
-        enter(ex, Stage::kEnded);
-        return;
-      case Stage::kEnded:
-        return;
-    }
+Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
+  const bool answering = run.row() < kRespondRow;
+  const bool step = run.row() == kStepRow;
+  if (answering && run.answer.answered()) return Outcome::kAnswered;
+  if (flow == BH_PENDING && run.row() != kCompleteRow) {
+    suspend(run, Waiting::kPlugin);
+    if (!take_result(run)) return Outcome::kSuspended;
+    return answering && run.answer.answered() ? Outcome::kAnswered : Outcome::kNext;
   }
-}
-
-void Runner::body_arrived(Exchange& ex) {
-  if (ex.stage != Stage::kBody) return;
-  enter(ex, Stage::kPrepare);
-  advance(ex);
-}
-
-void Runner::timed_out(Exchange& ex) {
-  if (ex.stage > Stage::kRespond) return;
-  const bool responding = ex.stage == Stage::kRespond;
-  if (responding || (ex.answered() && ex.waiting == Waiting::kExecutor)) {
-    // The answer is there: a hook that does not resume, or a step that does not return, no longer
-    // holds it up.
-    if (responding) {
-      report_(ex, ex.current, "its RESPOND hook took too long and was left out");
-      ++ex.position;
-    }
-    stop_waiting(ex);
-    return advance(ex);
+  if (!answering) {  // RESPOND, COMPLETE: a failing hook is reported, the answer goes out
+    if (flow < 0) report_(run, run.current, err.message[0] != '\0' ? err.message : "hook failed");
+    ++run.position;
+    return Outcome::kNext;
   }
-  if (!answer_problem(ex, 504, "No answer within the time this request may take.", ex.current)) return;
-  ex.end_life();
-  ex.timed_out = true;
-  stop_waiting(ex);
-  advance(ex);
+  if (flow == BH_NEXT && !step) {
+    ++run.position;
+    return Outcome::kNext;
+  }
+  if (flow < 0) {
+    const int status = http_status(flow);
+    if (status == 500)
+      fail(run, err.message[0] != '\0' ? err.message : "step failed without a message");
+    else
+      answer_problem(run, status, err.message, run.current);
+  } else {
+    fail(run, flow == BH_DONE ? "returned BH_DONE without an answer" : "did not answer");
+  }
+  return Outcome::kAnswered;
 }
 
-void Runner::written(Exchange& ex) {
-  ex.end_life();
-  ex.channel = nullptr;
-  ex.finished_ns = runtime::now_ns();
-  ex.run_end_callbacks();
-  enter(ex, Stage::kComplete);
-  advance(ex);
+void Runner::suspend(Run& run, Waiting waiting) {
+  run.waiting = waiting;
+  arm_deadline(run);
 }
 
-void Runner::abandoned(Exchange& ex) {
-  ex.channel = nullptr;
-  ex.aborted = true;
-  ex.close();
-  if (ex.armed()) ex.home().deadlines().disarm(ex);
-  stop_waiting(ex);
-  if (ex.plan == nullptr) ex.plan = &ex.table->unmatched;
-  ex.finished_ns = runtime::now_ns();
-  ex.run_end_callbacks();
-  enter(ex, Stage::kComplete);
-  advance(ex);
+// True when the run may go on; false while what it waits for has not come.
+bool Runner::take_result(Run& run) {
+  if (run.waiting == Waiting::kExecutor) {
+    bh_flow flow = BH_NEXT;
+    bh_error err;
+    if (!run.take_result(&flow, &err)) return false;
+    run.waiting = Waiting::kNo;
+    return settle(run, flow, err) != Outcome::kSuspended;
+  }
+  const bool answering = run.row() < kRespondRow;
+  // Asked first: a plugin that lets go may have resumed or answered just before, and then that
+  // counts.
+  const bool let_go = run.holds() == 0;
+  if (run.resumed()) {
+    run.waiting = Waiting::kNo;
+    if (!answering || run.answer.open()) ++run.position;
+    if (run.row() == kStepRow && run.answer.open()) fail(run, "resumed its step instead of answering it");
+    return true;
+  }
+  if (answering && run.answer.answered()) {
+    run.waiting = Waiting::kNo;
+    return true;
+  }
+  if (let_go && (!answering || run.answer.open())) {
+    run.waiting = Waiting::kNo;
+    if (answering)
+      fail(run, "let go of the exchange without an answer");
+    else
+      ++run.position;
+    return true;
+  }
+  return false;
+}
+
+void Runner::stop_waiting(Run& run) {
+  end_step(run);
+  run.waiting = Waiting::kNo;
+  run.supersede();
+}
+
+void Runner::begin_span(Run& run, const StepRef& step) {
+  if (run.row() == kCompleteRow) return;  // the trace is on its way already
+  const StepLabel& label = run.table->labels[step.number];
+  std::string name(label.plugin);
+  name.append(" ").append(label.phase);
+  run.step_span = tracing_.begin(label.plugin, run.handle(), nullptr, BH_SPAN_STEP, to_str(name));
+}
+
+void Runner::end_step(Run& run) {
+  if (run.timed_step == Run::kNoStep) return;
+  run.end_turn();
+  if (run.step_span != nullptr) telemetry::Tracing::end(std::exchange(run.step_span, nullptr), BH_OK);
+  const uint64_t now = runtime::ticks();
+  run.table->latency->add(run.home().number(), std::exchange(run.timed_step, Run::kNoStep), now - run.step_began);
+  run.step_began = now;
 }
 
 }  // namespace bulkhead::chain

@@ -1,8 +1,7 @@
-// Runner: takes one exchange after another through the phases.
+// Runner: takes one exchange after another along the course, on the exchange's home thread. Steps
+// that block run on the executor.
 //
-// begin -> RECEIVE -> route -> ADMIT .. AUTHORIZE -> body -> PREPARE -> step ->
-// RESPOND -> (connection writes) -> COMPLETE. All of it on the exchange's home
-// thread, but for BH_BLOCKING steps, which run on the executor.
+// Each call that takes a run further returns what the run waits for; the channel acts on that.
 #pragma once
 
 #include <atomic>
@@ -10,8 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "core/chain/run.hpp"
 #include "core/chain/table.hpp"
-#include "core/exchange/exchange.hpp"
 #include "core/runtime/executor.hpp"
 #include "core/telemetry/tracing.hpp"
 
@@ -24,10 +23,9 @@ struct RunnerSettings {
 
 class Runner {
  public:
-  using Exchange = exchange::Exchange;
   // (exchange, plugin, what is wrong): a defect of a plugin, or a 500 whose reason the caller must
   // not see.
-  using Report = std::function<void(Exchange&, std::string_view, std::string_view)>;
+  using Report = std::function<void(exchange::Exchange&, std::string_view, std::string_view)>;
 
   Runner(RunnerSettings settings, runtime::Executor& executor, telemetry::Tracing& tracing, Report report)
       : settings_(settings), executor_(executor), tracing_(tracing), report_(std::move(report)) {}
@@ -38,40 +36,43 @@ class Runner {
   // Changes with every publish().
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
-  // ---- the exchange's home thread
-  // The head is parsed: runs until the exchange waits, or its answer is with the channel.
-  void begin(Exchange& ex);
-  void advance(Exchange& ex);
-  void body_arrived(Exchange& ex);
+  // ---- home thread of the run
+  // Until it waits for something. Told again of a wait that goes on, the channel does nothing.
+  Wait advance(Run& run);
+  // What Wait::kBody waited for. The view lives as long as the request.
+  Wait body_arrived(Run& run, std::string_view body);
+  // What Wait::kWrite waited for: the answer has left.
+  Wait written(Run& run);
+  // The caller has left: 499.
+  Wait abandoned(Run& run);
   // The host answers instead: 400, 408, 413, ... Nothing of the request runs any further.
   // `field` is one more of the answer, such as Accept-Encoding.
-  void refuse(Exchange& ex, int status, std::string_view detail, std::string_view field = {},
-              std::string_view value = {});
-  void timed_out(Exchange& ex);
+  Wait refuse(Run& run, int status, std::string_view detail, std::string_view field = {}, std::string_view value = {});
+  Wait timed_out(Run& run);
+
   uint32_t request_timeout_ms() const { return settings_.request_timeout_ms; }
-  void report(Exchange& ex, std::string_view what) { report_(ex, ex.outcome().author, what); }
-  // The answer has left.
-  void written(Exchange& ex);
-  // The caller has left: 499.
-  void abandoned(Exchange& ex);
+  void report(Run& run, std::string_view what) { report_(run, run.answer.author(), what); }
 
  private:
   enum class Outcome : uint8_t { kNext, kAnswered, kSuspended };
 
-  bool take_result(Exchange& ex);
-  Outcome settle(Exchange& ex, bh_flow flow, const bh_error& err);
-  Outcome run_steps(Exchange& ex, const std::vector<StepRef>& steps);
-  Outcome run_step(Exchange& ex, const StepRef& step);
-  Outcome start_step(Exchange& ex, const StepRef& step);
-  void route(Exchange& ex);
-  void suspend(Exchange& ex, exchange::Waiting waiting);
-  void fail(Exchange& ex, std::string_view what);
-  void enter(Exchange& ex, exchange::Stage stage);
+  bool take_result(Run& run);
+  Outcome settle(Run& run, bh_flow flow, const bh_error& err);
+  Outcome run_steps(Run& run);
+  Outcome run_step(Run& run, const StepRef& step);
+  Outcome start_step(Run& run, const StepRef& step);
+  Outcome start_blocking(Run& run, const StepRef& step);
+  void route(Run& run);
+  // False where the host answered instead of the route.
+  bool admit(Run& run);
+  void suspend(Run& run, Run::Waiting waiting);
+  void arm_deadline(Run& run);
+  void fail(Run& run, std::string_view what);
   // The step that ran or was waited for is over; the next one begins this moment.
-  void end_step(Exchange& ex);
-  void begin_span(Exchange& ex, const StepRef& step);
-  // What the exchange waits for no longer counts.
-  void stop_waiting(Exchange& ex);
+  void end_step(Run& run);
+  void begin_span(Run& run, const StepRef& step);
+  // What the run waits for no longer counts.
+  void stop_waiting(Run& run);
   static void run_blocking(const runtime::Task& task);
 
   const RunnerSettings settings_;

@@ -7,27 +7,6 @@
 
 namespace bulkhead::chain {
 
-std::string_view phase_name(uint32_t phase) {
-  switch (phase) {
-    case BH_RECEIVE:
-      return "RECEIVE";
-    case BH_ADMIT:
-      return "ADMIT";
-    case BH_AUTHENTICATE:
-      return "AUTHENTICATE";
-    case BH_AUTHORIZE:
-      return "AUTHORIZE";
-    case BH_PREPARE:
-      return "PREPARE";
-    case BH_RESPOND:
-      return "RESPOND";
-    case BH_COMPLETE:
-      return "COMPLETE";
-    default:
-      return "";
-  }
-}
-
 namespace {
 
 StepRef number(Table& table, StepRef step, std::string_view phase, const Route* route) {
@@ -40,21 +19,17 @@ StepRef number(Table& table, StepRef step, std::string_view phase, const Route* 
 Plan make_plan(Table& table, const Route* route) {
   Plan plan;
   plan.route = route;
-  if (route != nullptr) plan.step = number(table, route->step, "step", route);
-  for (const Hook& hook : table.hooks) {
-    const bool applies = route != nullptr ? glob_match(hook.routes, route->pattern) : hook.routes.empty();
-    if (!applies) continue;
-    std::vector<StepRef>* steps = nullptr;
-    if (hook.phase == BH_ADMIT || ((hook.phase == BH_AUTHENTICATE || hook.phase == BH_AUTHORIZE) && route != nullptr))
-      steps = &plan.admit;
-    else if (hook.phase == BH_PREPARE && route != nullptr)
-      steps = &plan.prepare;
-    else if (hook.phase == BH_RESPOND)
-      steps = &plan.respond;
-    else if (hook.phase == BH_COMPLETE)
-      steps = &plan.complete;
-    if (steps != nullptr) steps->push_back(number(table, hook.step, phase_name(hook.phase), route));
+  for (size_t r = 0; r < kCourse.size(); ++r) {
+    const Row& row = kCourse[r];
+    plan.first[r] = static_cast<uint32_t>(plan.steps.size());
+    if (row.work == Work::kStep && route != nullptr) plan.steps.push_back(number(table, route->step, row.name, route));
+    // Before routing every exchange is on the plan of what matches no route.
+    if (row.work != Work::kHooks || (route == nullptr ? !row.unmatched : r < row_of(Work::kRoute))) continue;
+    for (const Hook& hook : table.hooks)
+      if (hook.phase == row.phase && (route != nullptr ? glob_match(hook.routes, route->pattern) : hook.routes.empty()))
+        plan.steps.push_back(number(table, hook.step, row.name, route));
   }
+  plan.first.back() = static_cast<uint32_t>(plan.steps.size());
   return plan;
 }
 
@@ -101,20 +76,20 @@ std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, 
   auto table = std::make_shared<Table>();
   table->generation = generation;
 
+  const auto reversed = [](const Hook& hook) { return kCourse[row_of(hook.phase)].reversed; };
   auto rank = [&](const Hook& hook) {
     const auto it = std::find(input.plugin_order.begin(), input.plugin_order.end(), hook.step.owner->id);
     const auto place = it - input.plugin_order.begin();
-    return hook.phase == BH_RESPOND ? -place : place;
+    return reversed(hook) ? -place : place;
   };
   std::stable_sort(input.hooks.begin(), input.hooks.end(), [&](const Hook& a, const Hook& b) {
-    return a.phase != b.phase ? a.phase < b.phase : rank(a) < rank(b);
+    return a.phase != b.phase ? row_of(a.phase) < row_of(b.phase) : rank(a) < rank(b);
   });
   table->hooks = std::move(input.hooks);
   for (const Hook& hook : table->hooks) {
     const auto it = std::find(input.plugin_order.begin(), input.plugin_order.end(), hook.step.owner->id);
     table->hook_reasons.push_back(input.order_reasons[static_cast<size_t>(it - input.plugin_order.begin())] +
-                                  (hook.phase == BH_RESPOND ? ", reversed" : ""));
-    if (hook.phase == BH_RECEIVE) table->receive.push_back(number(*table, hook.step, phase_name(BH_RECEIVE), nullptr));
+                                  (reversed(hook) ? ", reversed" : ""));
   }
   for (Route& route : input.routes) {
     route.consumes = media_types(route.operation);

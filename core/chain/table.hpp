@@ -2,15 +2,18 @@
 // exchange keeps the table it began with.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bulkhead/plugin.h"
+#include "core/chain/course.hpp"
 #include "core/chain/latency.hpp"
 #include "core/chain/router.hpp"
 
@@ -34,7 +37,7 @@ struct StepRef {
 
 // What a number stands for.
 struct StepLabel {
-  std::string_view phase, plugin, method, route;  // the step itself has the phase "step"; RECEIVE has no route
+  std::string_view phase, plugin, method, route;  // phase: the name of its row; RECEIVE has no route
 };
 
 struct Route {
@@ -51,12 +54,15 @@ struct Hook {
   StepRef step;
 };
 
-// The steps of one route, as flat arrays in the order they run.
+// The steps of one route: every row's, as one array in the order they run.
 struct Plan {
   const Route* route = nullptr;  // null: nothing matched
-  StepRef step;                  // the route's own
-  std::vector<StepRef> admit;    // ADMIT, AUTHENTICATE, AUTHORIZE
-  std::vector<StepRef> prepare, respond, complete;
+  std::vector<StepRef> steps;
+  std::array<uint32_t, kCourse.size() + 1> first{};  // row r has the steps [first[r], first[r + 1])
+
+  std::span<const StepRef> at(size_t row) const {
+    return {steps.data() + first[row], size_t{first[row + 1]} - first[row]};
+  }
 };
 
 struct Table {
@@ -64,8 +70,7 @@ struct Table {
   std::deque<Plan> plans;
   std::vector<Hook> hooks;                // in order of phase, then of plugins
   std::vector<std::string> hook_reasons;  // why each hook is where it is
-  std::vector<StepRef> receive;
-  Plan unmatched;  // 404, 405, OPTIONS: hooks without a glob
+  Plan unmatched;                         // before routing, and for 404, 405, OPTIONS: hooks without a glob
   Router router;
   std::string not_found;                // detail of a 404
   std::vector<std::string> idle_hooks;  // whose glob matches no route, said for the operator
@@ -82,7 +87,4 @@ struct TableInput {
 
 // Null and `error` where two routes collide or a pattern is malformed.
 std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, std::string* error);
-
-std::string_view phase_name(uint32_t phase);
-
 }  // namespace bulkhead::chain

@@ -2,13 +2,14 @@
 #include "bulkhead/attributes.h"
 #include "bulkhead/status.hpp"
 #include "core/chain/problem.hpp"
-#include "core/exchange/exchange.hpp"
+#include "core/chain/run.hpp"
 #include "core/hosting/host_api.hpp"
 #include "core/hosting/instance.hpp"
 #include "core/runtime/clock.hpp"
 
 namespace bulkhead::hosting {
 
+using chain::Run;
 using exchange::Exchange;
 
 struct ExchangeApi {
@@ -26,7 +27,7 @@ struct ExchangeApi {
       if (BH_HAS(r, arg) && r->release != nullptr) r->release(r->arg);
       return BH_E_INVALID;
     }
-    if (!ex.answer(*r, of(h).id())) return BH_E_GONE;
+    if (!ex.answer.give(*r, of(h).id())) return BH_E_GONE;
     ex.wake();
     return BH_OK;
   }
@@ -48,20 +49,20 @@ struct ExchangeApi {
     return BH_OK;
   }
   static bh_status ex_resume(const bh_host* h, bh_exchange* handle) {
-    Exchange& ex = *Exchange::of(handle);
+    Run& ex = *Run::of(handle);
     if (!ex.resume(&of(h).owner_)) return ex.live() ? BH_E_STATE : BH_E_GONE;
     ex.wake();
     return BH_OK;
   }
   static bh_status ex_on_end(const bh_host* /*h*/, bh_exchange* ex, void (*run)(void*), void* arg) {
     if (run == nullptr) return BH_E_INVALID;
-    Exchange::of(ex)->on_end(run, arg);
+    Exchange::of(ex)->notes.on_end(run, arg);
     return BH_OK;
   }
   static bh_status ex_outcome(const bh_host* /*h*/, bh_exchange* handle, bh_outcome* out) {
-    Exchange& ex = *Exchange::of(handle);
+    Run& ex = *Run::of(handle);
     if (!BH_HAS(out, bytes_out)) return BH_E_INVALID;
-    if (!ex.step_is_current() || ex.stage < exchange::Stage::kRespond) return BH_E_STATE;
+    if (!ex.step_is_current() || ex.row() < chain::kRespondRow) return BH_E_STATE;
     const uint32_t size = out->size;
     *out = {};
     out->size = size;
@@ -69,16 +70,15 @@ struct ExchangeApi {
     out->duration_ns = (ex.finished_ns != 0 ? ex.finished_ns : runtime::now_ns()) - ex.request.received_ns;
     out->bytes_out = ex.bytes_out;
     if (ex.aborted) return BH_OK;
-    const exchange::Answer& answer = ex.outcome();
-    out->status = answer.status;
-    out->headers = answer.headers.data();
-    out->header_count = answer.headers.size();
-    out->body = to_str(answer.body);
-    out->author = to_str(answer.author);
+    out->status = ex.answer.status();
+    out->headers = ex.answer.headers().data();
+    out->header_count = ex.answer.headers().size();
+    out->body = to_str(ex.answer.body());
+    out->author = to_str(ex.answer.author());
     return BH_OK;
   }
   static bh_status ex_edit(const bh_host* /*h*/, bh_exchange* handle, const bh_reply* change) {
-    Exchange& ex = *Exchange::of(handle);
+    Run& ex = *Run::of(handle);
     if (!BH_HAS(change, arg)) return BH_E_INVALID;
     bh_status status = change->status != 0 && (change->status < 200 || change->status > 599) ? BH_E_INVALID : BH_OK;
     if (status == BH_OK && !ex.edit(*change)) status = BH_E_STATE;
@@ -87,7 +87,7 @@ struct ExchangeApi {
   }
   static bh_status ex_get(const bh_host* /*h*/, bh_exchange* ex, bh_str key, bh_str* value) {
     std::string_view found;
-    if (!Exchange::of(ex)->get(to_view(key), &found)) return BH_E_NOT_FOUND;
+    if (!Exchange::of(ex)->notes.get(to_view(key), &found)) return BH_E_NOT_FOUND;
     *value = to_str(found);
     return BH_OK;
   }
@@ -102,17 +102,17 @@ struct ExchangeApi {
                !name.starts_with(std::string(to_view(plugin.descriptor().id)) + ".")) {
       return BH_E_INVALID;
     }
-    Exchange::of(ex)->put(name, to_view(value));
+    Exchange::of(ex)->notes.put(name, to_view(value));
     return BH_OK;
   }
   static bh_status ex_attach(const bh_host* h, bh_exchange* ex, bh_str key, void* data, void (*release)(void*)) {
     if (data == nullptr || release == nullptr) return BH_E_INVALID;
-    if (Exchange::of(ex)->attach(&of(h), to_view(key), data, release)) return BH_OK;
+    if (Exchange::of(ex)->notes.attach(&of(h), to_view(key), data, release)) return BH_OK;
     release(data);
     return BH_E_CONFLICT;
   }
   static void* ex_attached(const bh_host* h, bh_exchange* ex, bh_str key) {
-    return Exchange::of(ex)->attached(&of(h), to_view(key));
+    return Exchange::of(ex)->notes.attached(&of(h), to_view(key));
   }
   static bh_status ex_call(const bh_host* /*h*/, bh_exchange* ex, void (*run)(void*), void* arg) {
     if (run == nullptr) return BH_E_INVALID;

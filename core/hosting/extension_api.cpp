@@ -3,14 +3,14 @@
 
 #include "bulkhead/extensions/introspect.h"
 #include "bulkhead/extensions/trace_context.h"
-#include "core/exchange/exchange.hpp"
+#include "core/chain/run.hpp"
 #include "core/hosting/host_api.hpp"
 #include "core/hosting/instance.hpp"
 #include "core/hosting/manager.hpp"
 
 namespace bulkhead::hosting {
 
-using exchange::Exchange;
+using chain::Run;
 
 struct ExtensionApi {
   static Instance& of(const bh_host* h) { return *static_cast<Instance*>(h->ctx); }
@@ -44,20 +44,20 @@ struct ExtensionApi {
     }
   }
   static bh_status set_trace(const bh_host* h, bh_exchange* handle, const bh_trace_ids* ids) {
-    Exchange& ex = *Exchange::of(handle);
+    Run& run = *Run::of(handle);
     if (!of(h).trace_sink_) return BH_E_DENIED;
     if (!BH_HAS(ids, span_id)) return BH_E_INVALID;
-    if (!ex.traced() && ex.stage != exchange::Stage::kReceive) return BH_E_STATE;
-    ex.set_trace(ids->trace_id, ids->span_id, ids->flags);
+    if (!run.request.traced() && run.row() != chain::kReceiveRow) return BH_E_STATE;
+    run.request.set_trace(ids->trace_id, ids->span_id, ids->flags);
     return BH_OK;
   }
   static bh_status get_trace(const bh_host* /*h*/, bh_exchange* handle, bh_trace_ids* ids) {
-    const Exchange& ex = *Exchange::of(handle);
+    const exchange::Request& request = Run::of(handle)->request;
     if (!BH_HAS(ids, span_id)) return BH_E_INVALID;
-    if (!ex.traced()) return BH_E_NOT_FOUND;
-    ids->flags = ex.trace_flags();
-    std::memcpy(ids->trace_id, ex.request.trace_id, sizeof ids->trace_id);
-    std::memcpy(ids->span_id, ex.request.span_id, sizeof ids->span_id);
+    if (!request.traced()) return BH_E_NOT_FOUND;
+    ids->flags = request.trace_flags();
+    std::memcpy(ids->trace_id, request.trace_id, sizeof ids->trace_id);
+    std::memcpy(ids->span_id, request.span_id, sizeof ids->span_id);
     return BH_OK;
   }
   static const void* find(bh_str id) {

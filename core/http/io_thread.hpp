@@ -1,38 +1,31 @@
-// IoThread: what one reactor thread owns. Connections, free exchanges and slabs,
-// deadlines, and an inbox through which other threads reach its exchanges.
+// IoThread: what one thread of the loop owns. Connections, free runs and slabs, deadlines, and an
+// inbox through which other threads reach its exchanges.
 #pragma once
-
-#include <pistache/reactor.h>
 
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <vector>
 
-#include "core/exchange/deadline.hpp"
-#include "core/exchange/exchange.hpp"
+#include "core/chain/run.hpp"
+#include "core/http/acceptor.hpp"
 #include "core/http/connection.hpp"
-#include "core/http/response.hpp"
+#include "core/http/date.hpp"
+#include "core/http/loop.hpp"
 #include "core/http/server.hpp"
 #include "core/http/settings.hpp"
-
-// Pistache's common.h leaks these.
-#undef TRY
-#undef TRY_RET
-#undef unreachable
-#undef CAT
-#undef UNIQUE_NAME
+#include "core/runtime/deadline.hpp"
+#include "core/runtime/slab.hpp"
 
 namespace bulkhead::http {
 
-class IoThread final : public exchange::Home {
+class IoThread final : public exchange::Home, public LoopThread {
  public:
   IoThread(Server& server, size_t index);
   ~IoThread();
-
-  void attach(Pistache::Polling::Epoll& poller);
-  void on_ready(const Pistache::Aio::FdSet& fds);
 
   // ---- [any]
   void adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
@@ -45,42 +38,54 @@ class IoThread final : public exchange::Home {
   uint64_t bytes_in() const { return bytes_in_.load(std::memory_order_relaxed); }
   uint64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
 
+  // ---- LoopThread
+  void begin(Loop& loop) override;
+  void ended() override { loop_ = nullptr; }
+  void batch_began() override;
+  void ready(uint64_t tag, bool readable, bool writable) override;
+  void batch_ended() override;
+
   // ---- exchange::Home
   void post(exchange::Exchange* ex) override;
   bool on_thread() const override { return current_ == this; }
   void recycle(exchange::Exchange* ex) override;
-  exchange::DeadlineQueue& deadlines() override { return deadlines_; }
-  void body_released(size_t bytes) override { server_.release_body(bytes); }
-  void timed_out(exchange::Exchange& ex) override;
-  void give_slab(exchange::SlabRef slab) override { slabs_.give(std::move(slab)); }
+  runtime::DeadlineQueue& deadlines() override { return deadlines_; }
+  void body_released(size_t bytes) override { server_.bodies().give(bytes); }
+  void give_slab(runtime::SlabRef slab) override { slabs_.give(std::move(slab)); }
 
-  // ---- for connections
+  // ---- for connections and their protocols
   Server& server() { return server_; }
   const Settings& settings() const { return server_.settings(); }
-  exchange::SlabPool& slabs() { return slabs_; }
-  exchange::Exchange* take_exchange();
+  runtime::SlabPool& slabs() { return slabs_; }
+  // On its way with the runner's table.
+  chain::Run* take_run(chain::Runner& runner, chain::Channel& channel);
   std::string_view date() { return date_.now(); }
   void count_in(size_t bytes) { add(bytes_in_, bytes); }
   void count_out(size_t bytes) { add(bytes_out_, bytes); }
   // When the events that are handled now were seen.
   uint64_t now_ns() const { return now_ns_; }
-  // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache
-  // line.
-  const std::shared_ptr<const chain::Table>& table(const chain::Runner& runner);
   uint64_t random();
-  void watch(int fd, void* tag, bool read, bool write);
-  void rearm(int fd, void* tag, bool read, bool write);
-  void unwatch(int fd);
+  void watch(int fd, Connection* connection, bool read, bool write) {
+    loop_->watch(fd, tag_of(connection), read, write);
+  }
+  void rearm(int fd, Connection* connection, bool read, bool write) {
+    loop_->rearm(fd, tag_of(connection), read, write);
+  }
+  void unwatch(int fd) {
+    if (loop_ != nullptr) loop_->unwatch(fd);
+  }
+  // Its pump() runs before the thread waits again.
   void mark_dirty(Connection& connection);
+  // It is closed: its memory goes when nothing looks at it any more.
   void bury(Connection& connection);
+
+  // ---- for the server
   // Answers what runs; idle connections close when `now` is set.
   void drain(bool now);
   // Closes every connection, whatever runs.
   void abort_all();
-  // The poller is gone.
-  void detach() { poller_ = nullptr; }
-  // Accepts what has connected already, then closes the listening sockets. First thread only.
-  void close_listeners();
+  // First thread only.
+  Acceptor& acceptor() { return acceptor_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
 
@@ -91,6 +96,7 @@ class IoThread final : public exchange::Home {
     std::shared_ptr<const chain::Table> table;
   };
 
+  static uint64_t tag_of(Connection* connection) { return reinterpret_cast<uint64_t>(connection); }
   // This thread alone writes.
   static void add(std::atomic<uint64_t>& sum, uint64_t more) {
     sum.store(sum.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
@@ -98,24 +104,15 @@ class IoThread final : public exchange::Home {
   void drain_inbox();
   void run_calls();
   void arm_timer();
-  void after_batch();
-  // False once no connection waits, or none can be accepted.
-  bool accept_from(size_t listener);
   void add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
-
-  // Out of descriptors: listening stops for a moment instead of spinning.
-  struct AcceptPause final : exchange::DeadlineEntry {
-    explicit AcceptPause(IoThread& thread) : io(thread) {}
-    void expired() override { io.watch_listeners(true); }
-    IoThread& io;
-  };
-  void watch_listeners(bool on);
-  AcceptPause accept_pause_{*this};
+  // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache
+  // line.
+  const std::shared_ptr<const chain::Table>& table(const chain::Runner& runner);
 
   Server& server_;
-  Pistache::Polling::Epoll* poller_ = nullptr;
+  Loop* loop_ = nullptr;
   int event_fd_ = -1, timer_fd_ = -1;
-  uint64_t timer_armed_ns_ = exchange::DeadlineQueue::kNever;
+  uint64_t timer_armed_ns_ = runtime::DeadlineQueue::kNever;
   static inline thread_local IoThread* current_ = nullptr;
 
   std::atomic<exchange::Exchange*> inbox_{nullptr};
@@ -123,18 +120,18 @@ class IoThread final : public exchange::Home {
   std::vector<std::function<void()>> calls_;
   std::atomic<bool> has_calls_{false};
   std::atomic<size_t> load_{0}, exchanges_{0};  // the second is written by this thread alone
-
   std::atomic<uint64_t> bytes_in_{0}, bytes_out_{0}, busy_ns_{0}, longest_batch_ns_{0};
 
-  exchange::DeadlineQueue deadlines_;
-  exchange::SlabPool slabs_;
-  std::vector<exchange::Exchange*> free_exchanges_;
+  runtime::DeadlineQueue deadlines_;
+  runtime::SlabPool slabs_;
+  Acceptor acceptor_;
+  std::vector<chain::Run*> free_runs_;
   Connection* connections_ = nullptr;
   std::vector<Connection*> dirty_, buried_;
   DateCache date_;
   uint64_t random_state_, now_ns_ = 0, batch_began_ns_ = 0;
   std::vector<Published> tables_;
-  bool draining_ = false, closing_idle_ = false, listening_ = false;
+  bool draining_ = false, closing_idle_ = false;
 };
 
 }  // namespace bulkhead::http

@@ -17,39 +17,7 @@ namespace {
 // answered.
 constexpr uint64_t kGraceMs = 500;
 
-// Pistache clones one handler per thread; each clone serves one IoThread.
-class Handler final : public Pistache::Aio::Handler {
- public:
-  Handler(std::vector<std::unique_ptr<IoThread>>& threads, size_t* next) : threads_(threads), next_(next) {}
-  std::shared_ptr<Pistache::Aio::Handler> clone() const override {
-    auto copy = std::make_shared<Handler>(threads_, next_);
-    copy->io_ = threads_[(*next_)++].get();
-    return copy;
-  }
-  void registerPoller(Pistache::Polling::Epoll& poller) override { io_->attach(poller); }
-  void onReady(const Pistache::Aio::FdSet& fds) override { io_->on_ready(fds); }
-
- private:
-  std::vector<std::unique_ptr<IoThread>>& threads_;
-  size_t* next_;
-  IoThread* io_ = nullptr;
-};
-
 }  // namespace
-
-class Server::Reactor {
- public:
-  explicit Reactor(std::vector<std::unique_ptr<IoThread>>& threads) : reactor_(Pistache::Aio::Reactor::create()) {
-    reactor_->init(Pistache::Aio::AsyncContext(threads.size(), "bh-io"));
-    reactor_->addHandler(std::make_shared<Handler>(threads, &next_));
-  }
-  void run() { reactor_->run(); }
-  void shutdown() { reactor_->shutdown(); }
-
- private:
-  size_t next_ = 0;
-  std::shared_ptr<Pistache::Aio::Reactor> reactor_;
-};
 
 std::string_view refusal_name(Refusal refusal) {
   switch (refusal) {
@@ -77,10 +45,14 @@ std::string_view refusal_name(Refusal refusal) {
   return "";
 }
 
-Server::Server(const Settings& settings, Observer observer) : settings_(settings), observer_(std::move(observer)) {}
+Server::Server(const Settings& settings, Observer observer)
+    : settings_(settings),
+      observer_(std::move(observer)),
+      bodies_(settings.limits.bodies_in_memory),
+      connections_(settings.limits.connections) {}
 
 Server::~Server() {
-  reactor_.reset();
+  loop_.reset();
   for (Listener& listener : listeners_) listener.close();
 }
 
@@ -103,21 +75,22 @@ std::string Server::address(size_t index) const { return listeners_[index].addre
 
 void Server::run() {
   for (size_t i = 0; i < settings_.io_threads; ++i) threads_.push_back(std::make_unique<IoThread>(*this, i));
-  reactor_ = std::make_unique<Reactor>(threads_);
-  reactor_->run();
+  std::vector<LoopThread*> threads;
+  for (const auto& io : threads_) threads.push_back(io.get());
+  loop_ = std::make_unique<LoopThreads>(threads);
 }
 
 bool Server::drain() {
-  if (!reactor_) return true;
+  if (!loop_) return true;
   const uint64_t begin = runtime::now_ns();
   const uint64_t deadline = begin + uint64_t{settings_.timeouts.drain} * 1'000'000;
-  threads_.front()->call([this] { threads_.front()->close_listeners(); });
+  threads_.front()->call([this] { threads_.front()->acceptor().close(); });
   for (const auto& io : threads_) io->call([&io] { io->drain(false); });
   bool idle_closed = false;
   uint64_t now = begin;
   // Exchanges outlive their connections: COMPLETE hooks and late holders end first, then the
   // plugins.
-  while ((connections() != 0 || exchanges() != 0) && now < deadline) {
+  while ((connections_.used() != 0 || exchanges() != 0) && now < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     now = runtime::now_ns();
     if (now - begin > kGraceMs * 1'000'000) {
@@ -126,28 +99,13 @@ bool Server::drain() {
       idle_closed = true;
     }
   }
-  const bool clean = connections() == 0 && exchanges() == 0;
+  const bool clean = connections_.used() == 0 && exchanges() == 0;
   if (!clean) {
     for (const auto& io : threads_) io->call([&io] { io->abort_all(); });
-    while (connections() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (connections_.used() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  reactor_->shutdown();
-  reactor_.reset();  // joins
-  for (const auto& io : threads_) io->detach();
+  loop_.reset();
   return clean;
-}
-
-bool Server::reserve_body(size_t bytes) {
-  if (bodies_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= settings_.limits.bodies_in_memory) return true;
-  bodies_.fetch_sub(bytes, std::memory_order_relaxed);
-  return false;
-}
-
-bool Server::enter_connection(const Listener& listener) {
-  const size_t limit = settings_.limits.connections + listener.spare;
-  if (connections_.fetch_add(1, std::memory_order_acq_rel) < limit) return true;
-  leave_connection();
-  return false;
 }
 
 size_t Server::exchanges() const {
@@ -164,9 +122,9 @@ Server::Figures Server::figures() const {
     sum.busy_ns += io->busy_ns();
     sum.longest_batch_ns = std::max(sum.longest_batch_ns, io->take_longest_batch_ns());
   }
-  sum.connections = connections();
+  sum.connections = connections_.used();
   sum.exchanges = exchanges();
-  sum.body_bytes = bodies_.load(std::memory_order_relaxed);
+  sum.body_bytes = bodies_.used();
   return sum;
 }
 

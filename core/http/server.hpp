@@ -4,7 +4,6 @@
 // comes through a chain::Runner, one per listener.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,6 +12,8 @@
 
 #include "core/chain/runner.hpp"
 #include "core/http/listen_address.hpp"
+#include "core/http/loop.hpp"
+#include "core/http/quota.hpp"
 #include "core/http/settings.hpp"
 #include "core/http/tls.hpp"
 
@@ -74,13 +75,9 @@ class Server {
   void observe(Refusal refusal) {
     if (observer_) observer_(refusal);
   }
-  bool reserve_body(size_t bytes);
-  void release_body(size_t bytes) { bodies_.fetch_sub(bytes, std::memory_order_relaxed); }
-  // The operator's listener has places of its own: who fills the others does not lock them out.
-  bool enter_connection(const Listener& listener);
-  void leave_connection() { connections_.fetch_sub(1, std::memory_order_acq_rel); }
+  Quota& bodies() { return bodies_; }  // bytes
+  Quota& connections() { return connections_; }
   size_t exchanges() const;
-  size_t connections() const { return connections_.load(std::memory_order_acquire); }
 
   // ---- what the host tells of itself; after run(), one reader
   struct Figures {
@@ -94,14 +91,12 @@ class Server {
   IoThread& least_loaded();
 
  private:
-  class Reactor;
-
   const Settings settings_;
   Observer observer_;
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::unique_ptr<Reactor> reactor_;
-  std::atomic<size_t> bodies_{0}, connections_{0};
+  std::unique_ptr<LoopThreads> loop_;
+  Quota bodies_, connections_;
 };
 
 }  // namespace bulkhead::http

@@ -27,6 +27,8 @@ class Stream {
   bool closed() const { return fd_ < 0; }
   const tls::Session* tls() const { return tls_.get(); }
 
+  // 1 once bytes may be read and written.
+  ssize_t handshake() { return tls_ ? tls_->handshake() : 1; }
   ssize_t read(std::span<char> to) { return tls_ ? tls_->read(to) : ::recv(fd_, to.data(), to.size(), 0); }
   ssize_t write(std::span<iovec> parts) {
     if (tls_) return tls_->write(parts);
@@ -61,7 +63,6 @@ class Stream {
     return ::ioctl(fd_, TIOCOUTQ, &left) == 0 && left > 0 ? Delivery::kPending : Delivery::kDone;
   }
 
-  bool established() const { return !tls_ || tls_->established(); }
   bool wants_write() const { return tls_ && tls_->wants_write(); }
   bool pending() const { return tls_ && tls_->pending(); }
 

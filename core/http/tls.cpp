@@ -12,6 +12,8 @@
 #include <climits>
 #include <cstring>
 
+#include "core/http/protocol.hpp"
+
 namespace bulkhead::http::tls {
 
 namespace {
@@ -30,12 +32,20 @@ std::string reason() {
   return why;
 }
 
-// RFC 7301: HTTP/1.1 or 1.0 where the client names protocols, else a fatal alert.
+// What protocols() lists, each behind its length.
+std::string protocol_names() {
+  std::string names;
+  for (const ProtocolRow& row : protocols()) names.append(1, static_cast<char>(row.alpn.size())).append(row.alpn);
+  return names;
+}
+
+// RFC 7301: one that is spoken here where the client names protocols, else a fatal alert.
 int select_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                     unsigned in_size, void* /*arg*/) {
-  static constexpr unsigned char kSpoken[] = "\x08http/1.1\x08http/1.0";
+  static const std::string kSpoken = protocol_names();
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kSpoken, sizeof kSpoken - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(kSpoken.data()),
+                            static_cast<unsigned>(kSpoken.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -88,11 +98,26 @@ ssize_t Session::failed(int result) {
   return -1;
 }
 
+ssize_t Session::handshake() {
+  ERR_clear_error();
+  wants_write_ = false;
+  const int n = SSL_do_handshake(ssl_);
+  if (n != 1) return failed(n);
+  handshake_done();
+  return 1;
+}
+
+std::string_view Session::protocol() const {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
 ssize_t Session::read(std::span<char> to) {
   ERR_clear_error();
   wants_write_ = false;
   const int n = SSL_read(ssl_, to.data(), static_cast<int>(std::min<size_t>(to.size(), INT_MAX)));
-  if (!established_ && SSL_is_init_finished(ssl_)) handshake_done();
   return n > 0 ? n : failed(n);
 }
 

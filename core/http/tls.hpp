@@ -44,8 +44,12 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // 1 once done; else as read(). Before anything is read or written.
+  ssize_t handshake();
+  // What ALPN agreed on (RFC 7301), "" where the client did not ask.
+  std::string_view protocol() const;
   // As recv(2) and writev(2) on a non-blocking socket: -1 with errno, EAGAIN until the socket is
-  // ready. The first ones do the handshake. After EAGAIN write the same bytes again, or more.
+  // ready. After EAGAIN write the same bytes again, or more.
   ssize_t read(std::span<char> to);
   ssize_t write(std::span<const iovec> parts);
   // Says that nothing more will be written (close_notify). False where the socket is full: again

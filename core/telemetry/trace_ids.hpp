@@ -12,7 +12,7 @@ class TraceIds {
  public:
   // False where the request belongs to no trace.
   bool take(const exchange::Exchange& ex) {
-    if (!ex.traced()) return false;
+    if (!ex.request.traced()) return false;
     hex(ex.request.trace_id, trace_);
     hex(ex.request.span_id, span_);
     return true;

@@ -4,29 +4,25 @@
 
 #include "bulkhead/value.hpp"
 #include "core/chain/runner.hpp"
-#include "core/exchange/exchange.hpp"
 
 using namespace bulkhead;
-using exchange::Exchange;
 
 namespace {
 
-class Thread final : public exchange::Home, public exchange::Channel {
+class Thread final : public exchange::Home, public chain::Channel {
  public:
   Thread() : Home(0) {}
-  void post(Exchange*) override {}
+  void post(exchange::Exchange*) override {}
   bool on_thread() const override { return true; }
-  void recycle(Exchange*) override {}
-  exchange::DeadlineQueue& deadlines() override { return queue_; }
+  void recycle(exchange::Exchange*) override {}
+  runtime::DeadlineQueue& deadlines() override { return queue_; }
   void body_released(size_t) override {}
-  void give_slab(exchange::SlabRef) override {}
-  void timed_out(Exchange&) override {}
-  void body_wanted(Exchange&) override {}
-  void answer_ready(Exchange& ex) override { ex.runner->written(ex); }
-  void failed() override {}
+  void give_slab(runtime::SlabRef) override {}
+  void moved(chain::Run&, chain::Wait) override {}
+  void failed(chain::Run&) override {}
 
  private:
-  exchange::DeadlineQueue queue_;
+  runtime::DeadlineQueue queue_;
 };
 
 bh_flow next(void*, bh_exchange*, const bh_request*, bh_error*) { return BH_NEXT; }
@@ -34,7 +30,7 @@ bh_flow answer(void*, bh_exchange* ex, const bh_request*, bh_error*) {
   bh_reply reply{};
   reply.size = sizeof reply;
   reply.status = 204;
-  Exchange::of(ex)->answer(reply, "bench");
+  chain::Run::of(ex)->answer.give(reply, "bench");
   return BH_DONE;
 }
 
@@ -57,21 +53,19 @@ void request(benchmark::State& state) {
   std::string error;
   runtime::Executor executor(1, 1);
   bulkhead::telemetry::Tracing tracing;
-  chain::Runner runner({}, executor, tracing, [](Exchange&, std::string_view, std::string_view) {});
+  chain::Runner runner({}, executor, tracing, [](exchange::Exchange&, std::string_view, std::string_view) {});
   runner.publish(chain::build_table(std::move(input), 1, &error));
 
   Thread thread;
-  Exchange ex(thread);
+  chain::Run run(thread);
   for (auto _ : state) {
-    ex.ref();
-    ex.channel = &thread;
-    ex.runner = &runner;
-    ex.table = runner.table();
-    ex.request.method = to_str("GET");
-    ex.match_path = "/x";
-    runner.begin(ex);
-    ex.unref();
-    ex.reset();
+    run.ref();
+    run.start(runner, thread, runner.table());
+    run.request.method = to_str("GET");
+    run.request.match_path = "/x";
+    if (runner.advance(run) == chain::Wait::kWrite) runner.written(run);
+    run.unref();
+    run.clear();
   }
   executor.stop();
 }

@@ -36,6 +36,16 @@ def test_core_runs_one_way():
         assert not above, f"core/{folder} includes {above}"
 
 
+def test_one_file_knows_the_event_loop():
+    assert [path for path in sources("core") if "pistache" in (ROOT / path).read_text().lower().replace("pistache's reactor", "")] == ["core/http/loop.cpp"]
+
+
+def test_the_chain_knows_no_protocol():
+    for path in sources("core/chain", "core/exchange"):
+        text = (ROOT / path).read_text().lower().replace("-", "_")
+        assert "keep_alive" not in text and "pipelin" not in text and "expect_continue" not in text, path
+
+
 def test_plugins_know_the_sdk_alone():
     for path in sources("plugins"):
         own = {file.name for file in (ROOT / path).parent.rglob("*.hpp")}

@@ -1,7 +1,6 @@
 // Values of the fields that the host itself reads.
 #include <string>
 
-#include "core/exchange/target.hpp"
 #include "fuzz.hpp"
 #include "messages.hpp"
 

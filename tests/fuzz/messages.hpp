@@ -8,8 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/exchange/exchange.hpp"
-#include "core/http/parser.hpp"
+#include "core/exchange/home.hpp"
+#include "core/exchange/request.hpp"
+#include "core/http/http1/parser.hpp"
 
 namespace fuzz {
 
@@ -19,13 +20,12 @@ class NoHome final : public bulkhead::exchange::Home {
   void post(bulkhead::exchange::Exchange*) override {}
   bool on_thread() const override { return true; }
   void recycle(bulkhead::exchange::Exchange*) override {}
-  bulkhead::exchange::DeadlineQueue& deadlines() override { return queue_; }
+  bulkhead::runtime::DeadlineQueue& deadlines() override { return queue_; }
   void body_released(size_t) override {}
-  void give_slab(bulkhead::exchange::SlabRef) override {}
-  void timed_out(bulkhead::exchange::Exchange&) override {}
+  void give_slab(bulkhead::runtime::SlabRef) override {}
 
  private:
-  bulkhead::exchange::DeadlineQueue queue_;
+  bulkhead::runtime::DeadlineQueue queue_;
 };
 
 struct Message {
@@ -47,11 +47,11 @@ inline constexpr size_t kBodyLimit = 4096;
 // `next` says how many bytes come with the next read.
 inline Messages read_messages(std::string_view bytes, const std::function<size_t()>& next) {
   using bulkhead::to_view;
-  using bulkhead::http::RequestParser;
+  using bulkhead::http::http1::RequestParser;
   static const bulkhead::http::Limits limits{.request_line = 512, .header = 1024, .header_fields = 16};
   Messages out;
   NoHome home;
-  bulkhead::exchange::Exchange ex(home);
+  bulkhead::exchange::Request request;
   RequestParser parser(limits);
   std::string buffer;
   size_t begin = 0, arrived = 0;
@@ -63,7 +63,7 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
       if (begin == buffer.size() || (!in_head && std::string_view(buffer).substr(begin) == "\r")) return true;
       in_head = true;
       size_t consumed = 0;
-      const auto result = parser.parse_head(buffer.data() + begin, buffer.size() - begin, ex, &consumed);
+      const auto result = parser.parse_head(buffer.data() + begin, buffer.size() - begin, request, &consumed);
       if (result == RequestParser::Result::kMore) return true;
       if (result == RequestParser::Result::kError) {
         out.status = parser.status();
@@ -71,15 +71,16 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
       }
       begin += consumed;
       in_head = false;
-      Message message{std::string(to_view(ex.request.method)),
-                      std::string(to_view(ex.request.target)),
-                      std::string(to_view(ex.request.path)),
-                      std::string(to_view(ex.request.query)),
-                      std::string(to_view(ex.request.authority)),
+      Message message{std::string(to_view(request.method)),
+                      std::string(to_view(request.target)),
+                      std::string(to_view(request.path)),
+                      std::string(to_view(request.query)),
+                      std::string(to_view(request.authority)),
                       "",
                       {},
-                      ex.keep_alive};
-      for (const bh_pair& field : ex.headers) message.fields.emplace_back(to_view(field.name), to_view(field.value));
+                      parser.keep_alive()};
+      for (const bh_pair& field : request.fields)
+        message.fields.emplace_back(to_view(field.name), to_view(field.value));
       out.whole.push_back(std::move(message));
       in_body = true;
     }
@@ -106,7 +107,7 @@ inline Messages read_messages(std::string_view bytes, const std::function<size_t
       begin += length;
     }
     in_body = false;
-    ex.reset();
+    request.clear(home);
     parser.reset();
     return false;
   };

@@ -49,7 +49,9 @@ class Terminal:
     def __init__(self, checkout, port, *args):
         environment = os.environ | {"PATH": f"{checkout}/tools:{os.environ['PATH']}", "LISTEN": f"127.0.0.1:{port}", "ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
         self.master, slave = pty.openpty()
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as a login shell has it, though the tests run under nohup
         self.process = subprocess.Popen([checkout / "deploy/local/run", *args], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=environment, start_new_session=True)
+        signal.signal(signal.SIGHUP, hangup)
         os.close(slave)
         os.set_blocking(self.master, False)
         self.shown = b""

@@ -163,13 +163,29 @@ TEST(Table, PlansAreFlatAndOrdered) {
   const auto table = chain::build_table(std::move(input), 1, &error);
   ASSERT_TRUE(table) << error;
   const chain::Plan& plan = table->plans[1];
-  ASSERT_EQ(plan.admit.size(), 2u);
-  EXPECT_EQ(plan.admit[0].owner->id, "first");
-  EXPECT_EQ(plan.respond[0].owner->id, "second");
-  EXPECT_EQ(plan.respond[1].owner->id, "first");
-  EXPECT_EQ(plan.prepare.size(), 1u);
-  EXPECT_EQ(table->plans[0].prepare.size(), 0u);
-  EXPECT_EQ(table->unmatched.complete.size(), 1u);
+  const auto at = [](const chain::Plan& of, uint32_t phase) { return of.at(chain::row_of(phase)); };
+  ASSERT_EQ(at(plan, BH_ADMIT).size(), 2u);
+  EXPECT_EQ(at(plan, BH_ADMIT)[0].owner->id, "first");
+  EXPECT_EQ(at(plan, BH_RESPOND)[0].owner->id, "second");
+  EXPECT_EQ(at(plan, BH_RESPOND)[1].owner->id, "first");
+  EXPECT_EQ(plan.at(chain::kStepRow).size(), 1u);
+  EXPECT_EQ(at(plan, BH_PREPARE).size(), 1u);
+  EXPECT_EQ(at(table->plans[0], BH_PREPARE).size(), 0u);
+  EXPECT_EQ(at(table->unmatched, BH_COMPLETE).size(), 1u);
+  EXPECT_EQ(at(table->unmatched, BH_PREPARE).size(), 0u);
+  EXPECT_EQ(table->unmatched.at(chain::kStepRow).size(), 0u);
+}
+
+// The contract's numbers and the course agree on the order.
+TEST(Course, PhasesAreInTheContractsOrder) {
+  uint32_t last = 0;
+  for (const chain::Row& row : chain::kCourse) {
+    if (row.work != chain::Work::kHooks) continue;
+    EXPECT_GT(row.phase, last);
+    EXPECT_EQ(chain::phase_name(row.phase), row.name);
+    last = row.phase;
+  }
+  EXPECT_EQ(chain::phase_name(150), "");
 }
 
 TEST(Problem, IsJsonWhateverTheDetail) {

@@ -1,27 +1,14 @@
 // The connection's parser, without a connection. Section numbers are of RFC 9112.
 #include <gtest/gtest.h>
 
-#include "core/exchange/exchange.hpp"
-#include "core/http/parser.hpp"
+#include "core/exchange/request.hpp"
+#include "core/http/http1/parser.hpp"
 
 using namespace bulkhead;
-using exchange::Exchange;
-using http::RequestParser;
+using exchange::Request;
+using http::http1::RequestParser;
 
 namespace {
-
-class NoHome final : public exchange::Home {
- public:
-  NoHome() : Home(0) {}
-  void post(Exchange*) override {}
-  bool on_thread() const override { return true; }
-  void recycle(Exchange*) override {}
-  exchange::DeadlineQueue& deadlines() override { return queue; }
-  void body_released(size_t) override {}
-  void give_slab(exchange::SlabRef) override {}
-  void timed_out(Exchange&) override {}
-  exchange::DeadlineQueue queue;
-};
 
 struct Parsed {
   RequestParser::Result result;
@@ -35,26 +22,25 @@ struct Parsed {
 // Gives the bytes in pieces of `step`, as a slow client does.
 Parsed parse(const std::string& bytes, size_t step = SIZE_MAX) {
   static const http::Limits limits;
-  NoHome home;
-  Exchange ex(home);
+  Request request;
   RequestParser parser(limits);
   std::string copy = bytes;
   size_t consumed = 0;
   RequestParser::Result result = RequestParser::Result::kMore;
   for (size_t n = 0; result == RequestParser::Result::kMore && n < copy.size();) {
     n = step > copy.size() - n ? copy.size() : n + step;
-    result = parser.parse_head(copy.data(), n, ex, &consumed);
+    result = parser.parse_head(copy.data(), n, request, &consumed);
   }
   return {result,
           result == RequestParser::Result::kError ? parser.status() : 0,
           consumed,
-          std::string(to_view(ex.request.method)),
-          std::string(to_view(ex.request.path)),
-          std::string(to_view(ex.request.query)),
-          std::string(to_view(ex.request.authority)),
+          std::string(to_view(request.method)),
+          std::string(to_view(request.path)),
+          std::string(to_view(request.query)),
+          std::string(to_view(request.authority)),
           parser.chunked(),
-          ex.keep_alive,
-          ex.headers.size()};
+          parser.keep_alive(),
+          request.fields.size()};
 }
 
 int status_of(const std::string& bytes) {
@@ -154,12 +140,11 @@ struct Chunked {
 
 Chunked parse_chunks(const std::string& data, size_t step, size_t limit = 1000) {
   static const http::Limits limits;
-  NoHome home;
-  Exchange ex(home);
+  Request request;
   RequestParser parser(limits);
   std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
   size_t used = 0;
-  EXPECT_EQ(parser.parse_head(head.data(), head.size(), ex, &used), RequestParser::Result::kDone);
+  EXPECT_EQ(parser.parse_head(head.data(), head.size(), request, &used), RequestParser::Result::kDone);
   Chunked out{RequestParser::Result::kMore, "", 0, 0};
   for (size_t n = 0; out.result == RequestParser::Result::kMore && n < data.size();) {
     n = step > data.size() - n ? data.size() : n + step;

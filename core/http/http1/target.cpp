@@ -1,13 +1,12 @@
-#include "core/exchange/target.hpp"
+#include "core/http/http1/target.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "bulkhead/text/ascii.hpp"
 #include "bulkhead/value.hpp"
 
-namespace bulkhead::exchange {
+namespace bulkhead::http::http1 {
 
 namespace {
 
@@ -27,12 +26,6 @@ int dots(std::string_view segment) {
 }
 
 }  // namespace
-
-bool known_method(std::string_view method) {
-  static constexpr std::array<std::string_view, 8> kMethods = {"GET",   "HEAD",   "POST",    "PUT",
-                                                               "PATCH", "DELETE", "OPTIONS", "TRACE"};
-  return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
-}
 
 bool valid_target_bytes(std::string_view target) {
   return std::all_of(target.begin(), target.end(), [](char c) {
@@ -127,4 +120,4 @@ size_t remove_dot_segments(std::string_view path, char* out) {
   return n;
 }
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::http::http1

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace bulkhead::exchange {
+namespace bulkhead::runtime {
 
 class Slab {
  public:
@@ -99,4 +99,4 @@ class SlabPool {
   std::vector<Slab*> free_;
 };
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::runtime

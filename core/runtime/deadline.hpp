@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace bulkhead::exchange {
+namespace bulkhead::runtime {
 
 class DeadlineQueue;
 
@@ -54,4 +54,4 @@ class DeadlineQueue {
   std::vector<List> lists_;
 };
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::runtime

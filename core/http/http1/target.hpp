@@ -1,4 +1,4 @@
-// Request targets (RFC 9112 §3.2, RFC 3986): forms, dot segments, methods.
+// Request targets (RFC 9112 §3.2, RFC 3986): forms, dot segments.
 #pragma once
 
 #include <cstddef>
@@ -6,11 +6,7 @@
 
 #include "bulkhead/text/percent.hpp"
 
-namespace bulkhead::exchange {
-
-// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE (RFC 9110 §9, RFC 5789). Others, CONNECT with
-// them, are implemented for no resource.
-bool known_method(std::string_view method);
+namespace bulkhead::http::http1 {
 
 // Bytes a request target may hold: printable ASCII without the blank, '"', '<' and '>'. Browsers
 // send others that RFC 3986 forbids ('|', '^', '`', '{', '}', '\', '[', ']'), so those are taken.
@@ -33,4 +29,4 @@ bool has_dot_segments(std::string_view path);
 // Resolves them (RFC 3986 §5.2.4); writes at most path.size() + 1 bytes. Never climbs above "/".
 size_t remove_dot_segments(std::string_view path, char* out);
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::http::http1

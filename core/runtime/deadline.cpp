@@ -1,6 +1,6 @@
-#include "core/exchange/deadline.hpp"
+#include "core/runtime/deadline.hpp"
 
-namespace bulkhead::exchange {
+namespace bulkhead::runtime {
 
 void DeadlineQueue::arm(DeadlineEntry& entry, uint64_t now_ns, uint32_t duration_ms) {
   disarm(entry);
@@ -46,4 +46,4 @@ uint64_t DeadlineQueue::next_ns() const {
   return next;
 }
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::runtime

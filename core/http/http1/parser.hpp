@@ -1,4 +1,4 @@
-// RequestParser: bytes of a connection into an exchange.
+// RequestParser: bytes of a connection into a request.
 //
 // Boost.Beast's basic_parser does the grammar; beside it stands what it lets pass
 // and RFC 9112 forbids: obs-fold, bare CR, missing or doubled Host, transfer
@@ -11,10 +11,10 @@
 #include <string>
 #include <string_view>
 
-#include "core/exchange/exchange.hpp"
+#include "core/exchange/request.hpp"
 #include "core/http/settings.hpp"
 
-namespace bulkhead::http {
+namespace bulkhead::http::http1 {
 
 class RequestParser {
  public:
@@ -28,10 +28,12 @@ class RequestParser {
 
   // Looks for a whole head in [data, data + size), which must be the same bytes as
   // before plus new ones after kMore. On kDone `consumed` is the head's length and
-  // the exchange's request views `data`. Names are put in lower case in place.
-  Result parse_head(char* data, size_t size, exchange::Exchange& ex, size_t* consumed);
+  // the request views `data`. Names are put in lower case in place.
+  Result parse_head(char* data, size_t size, exchange::Request& request, size_t* consumed);
 
   // ---- after kDone
+  bool keep_alive() const { return keep_alive_; }
+  bool expects_continue() const { return expects_continue_; }
   bool chunked() const { return chunked_; }
   uint64_t content_length() const { return content_length_; }
   // Decodes chunked data; appends to `body`, at most `limit` bytes in all.
@@ -50,11 +52,11 @@ class RequestParser {
   class Beast;
 
   Result error(int status, std::string_view detail);
-  Result refuse_head(std::string_view bytes, exchange::Exchange& ex, int status, std::string_view detail);
-  Result parse_first_line(std::string_view bytes, exchange::Exchange& ex);
-  Result parse_request_line(std::string_view line, exchange::Exchange& ex);
-  Result vet_fields(exchange::Exchange& ex);
-  Result set_path(exchange::Exchange& ex);
+  Result refuse_head(std::string_view bytes, exchange::Request& request, int status, std::string_view detail);
+  Result parse_first_line(std::string_view bytes, exchange::Request& request);
+  Result parse_request_line(std::string_view line, exchange::Request& request);
+  Result vet_fields(exchange::Request& request);
+  Result set_path(exchange::Request& request);
 
   const Limits& limits_;
   std::unique_ptr<Beast> beast_;
@@ -62,10 +64,10 @@ class RequestParser {
   // how far the current line was looked at.
   size_t line_begin_ = 0, first_line_end_ = 0, scanned_ = 0;
   size_t framing_ = 0;  // bytes of a chunked body, data included
-  bool line_parsed_ = false, chunked_ = false;
+  bool line_parsed_ = false, chunked_ = false, keep_alive_ = false, expects_continue_ = false;
   uint64_t content_length_ = 0;
   int status_ = 0;
   std::string detail_;
 };
 
-}  // namespace bulkhead::http
+}  // namespace bulkhead::http::http1

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bulkhead::exchange {
+namespace bulkhead::runtime {
 
 // Bump allocator. Never frees single pieces; reset() keeps the first block, so an
 // exchange that stays below kBlock bytes allocates nothing in the steady state.
@@ -52,4 +52,4 @@ class Arena {
   size_t left_ = 0;
 };
 
-}  // namespace bulkhead::exchange
+}  // namespace bulkhead::runtime

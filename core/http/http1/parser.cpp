@@ -1,4 +1,4 @@
-#include "core/http/parser.hpp"
+#include "core/http/http1/parser.hpp"
 
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
@@ -8,12 +8,12 @@
 
 #include "bulkhead/attributes.h"
 #include "bulkhead/text/ascii.hpp"
-#include "core/exchange/target.hpp"
+#include "core/http/http1/target.hpp"
 
-namespace bulkhead::http {
+namespace bulkhead::http::http1 {
 
 namespace beast = boost::beast;
-using exchange::Exchange;
+using exchange::Request;
 
 namespace {
 
@@ -62,11 +62,11 @@ void for_list(std::string_view list, Each each) {
 class RequestParser::Beast {
  public:
   explicit Beast(size_t max_fields) : max_fields_(max_fields) {}
-  void begin(Exchange* ex) {
+  void begin(Request* request) {
     parser_.emplace(*this);
     parser_->header_limit(UINT32_MAX);
     parser_->body_limit(UINT64_MAX);  // limits are the connection's
-    exchange_ = ex;
+    request_ = request;
     body_ = nullptr;
     head_done_ = false;
   }
@@ -95,7 +95,7 @@ class RequestParser::Beast {
     void on_response_impl(int, beast::string_view, int, Ec&) override {}
     void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, Ec& ec) override {
       if (owner_.head_done_) return;  // a trailer
-      auto& fields = owner_.exchange_->headers;
+      auto& fields = owner_.request_->fields;
       if (fields.size() == owner_.max_fields_)
         ec = beast::http::error::header_limit;
       else
@@ -120,7 +120,7 @@ class RequestParser::Beast {
 
   const size_t max_fields_;
   std::optional<Parser> parser_;
-  Exchange* exchange_ = nullptr;
+  Request* request_ = nullptr;
   std::string* body_ = nullptr;
   size_t limit_ = 0;
   bool head_done_ = false;
@@ -132,7 +132,7 @@ RequestParser::~RequestParser() = default;
 
 void RequestParser::reset() {
   line_begin_ = first_line_end_ = scanned_ = framing_ = 0;
-  line_parsed_ = chunked_ = false;
+  line_parsed_ = chunked_ = keep_alive_ = expects_continue_ = false;
   content_length_ = 0;
 }
 
@@ -148,7 +148,7 @@ RequestParser::Result RequestParser::error(int status, std::string_view detail) 
   return Result::kError;
 }
 
-RequestParser::Result RequestParser::parse_request_line(std::string_view line, Exchange& ex) {
+RequestParser::Result RequestParser::parse_request_line(std::string_view line, Request& request) {
   const size_t first = line.find(' ');
   if (first == 0 || first == std::string_view::npos)
     return error(400, "The request line is not 'METHOD target HTTP/1.1'.");
@@ -160,7 +160,7 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   const std::string_view version = line.substr(second + 1);
   for (const char c : method)
     if (!is_tchar(c)) return error(400, "The method is not a token.");
-  if (!exchange::valid_target_bytes(target))
+  if (!valid_target_bytes(target))
     return error(400,
                  "The request target has a character that must be percent-encoded: a blank, a control character, "
                  "'\"', '<', '>', or one outside ASCII.");
@@ -170,46 +170,45 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, E
   if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
   // A higher minor is read as the highest that is known (RFC 9110 §2.5); Beast would refuse it.
   if (version[7] > '1') const_cast<char&>(version[7]) = '1';  // our own slab
-  ex.request.method = to_str(method);
-  ex.head_only = method == "HEAD";
-  ex.request.target = to_str(target);
-  ex.request.http = version[7] == '0' ? 10 : 11;
+  request.method = to_str(method);
+  request.target = to_str(target);
+  request.http = version[7] == '0' ? 10 : 11;
   return Result::kDone;
 }
 
-RequestParser::Result RequestParser::set_path(Exchange& ex) {
-  exchange::Target target;
-  if (!exchange::split_target(to_view(ex.request.method), to_view(ex.request.target), &target))
+RequestParser::Result RequestParser::set_path(Request& request) {
+  Target target;
+  if (!split_target(to_view(request.method), to_view(request.target), &target))
     return error(400, "The request target is neither a path nor an absolute http URI.");
   if (!valid_percent(target.path) || !valid_percent(target.query))
     return error(400, "A '%' in the request target is not followed by two hexadecimal digits, or encodes NUL.");
-  ex.request.query = to_str(target.query);
-  if (!target.authority.empty()) ex.request.authority = to_str(target.authority);
-  if (!exchange::valid_authority(target.authority)) return error(400, "The request target names no valid host.");
+  request.query = to_str(target.query);
+  if (!target.authority.empty()) request.authority = to_str(target.authority);
+  if (!valid_authority(target.authority)) return error(400, "The request target names no valid host.");
   if (target.asterisk) target.path = "*";
-  ex.match_path = target.path;
-  if (exchange::has_dot_segments(target.path)) {
-    char* out = ex.allocate(target.path.size() + 1);
-    ex.match_path = {out, exchange::remove_dot_segments(target.path, out)};
+  request.match_path = target.path;
+  if (has_dot_segments(target.path)) {
+    char* out = request.allocate(target.path.size() + 1);
+    request.match_path = {out, remove_dot_segments(target.path, out)};
   }
-  std::string_view path = ex.match_path;
+  std::string_view path = request.match_path;
   if (path.find('%') != std::string_view::npos) {
-    char* out = ex.allocate(path.size());
+    char* out = request.allocate(path.size());
     path = {out, percent_decode(path, out)};
   }
-  ex.request.path = to_str(path);
+  request.path = to_str(path);
   return Result::kDone;
 }
 
-RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
+RequestParser::Result RequestParser::vet_fields(Request& request) {
   size_t hosts = 0, lengths = 0, codings = 0;
   // Fields of one value: of two, this host and what stands before or behind it might each believe
   // another.
   bool origin = false, api_key = false, content_type = false, authorization = false;
   const auto second = [](bool* seen) { return std::exchange(*seen, true); };
-  bool close = false, keep_alive = false;
+  bool close = false, keep = false;
   std::string_view coding;
-  for (bh_pair& field : ex.headers) {
+  for (bh_pair& field : request.fields) {
     char* name = const_cast<char*>(field.name.ptr);  // our own slab
     for (size_t i = 0; i < field.name.len; ++i) name[i] = lower(name[i]);
     const std::string_view value = to_view(field.value);
@@ -217,31 +216,30 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
     switch (key.size()) {
       case 4:
         if (key == "host") {
-          if (++hosts > 1 || !exchange::valid_authority(value))
-            return error(400, "Exactly one valid Host field is needed.");
-          if (to_view(ex.request.authority).empty()) ex.request.authority = field.value;
+          if (++hosts > 1 || !valid_authority(value)) return error(400, "Exactly one valid Host field is needed.");
+          if (to_view(request.authority).empty()) request.authority = field.value;
         }
         break;
       case 6:
-        if (key == BH_HEADER_COOKIE) ex.has_cookie = true;
+        if (key == BH_HEADER_COOKIE) request.has_cookie = true;
         if (key == "expect") {
           if (!iequals(value, "100-continue"))
             return error(417, "The only expectation that can be met is 100-continue.");
-          ex.expect_continue = ex.request.http >= 11;
+          expects_continue_ = request.http >= 11;
         }
         if (key == "origin" && second(&origin)) return error(400, "Origin is given more than once.");
         break;
       case 9:
         if (key == BH_HEADER_API_KEY) {
           if (second(&api_key)) return error(400, "X-API-Key is given more than once.");
-          ex.has_authorization = true;
+          request.has_authorization = true;
         }
         break;
       case 10:
         if (key == "connection")
           for_list(value, [&](std::string_view option) {
             close = close || iequals(option, "close");
-            keep_alive = keep_alive || iequals(option, "keep-alive");
+            keep = keep || iequals(option, "keep-alive");
           });
         break;
       case 12:
@@ -250,7 +248,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
       case 13:
         if (key == BH_HEADER_AUTHORIZATION) {
           if (second(&authorization)) return error(400, "Authorization is given more than once.");
-          ex.has_authorization = true;
+          request.has_authorization = true;
         }
         break;
       case 14:
@@ -266,7 +264,7 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
         }
         break;
       case 16:
-        if (key == "content-encoding") ex.body_coded = true;
+        if (key == "content-encoding") request.body_coded = true;
         break;
       case 17:
         if (key == "transfer-encoding") {
@@ -278,42 +276,42 @@ RequestParser::Result RequestParser::vet_fields(Exchange& ex) {
         break;
     }
   }
-  if (hosts == 0 && ex.request.http >= 11) return error(400, "HTTP/1.1 needs a Host field.");
+  if (hosts == 0 && request.http >= 11) return error(400, "HTTP/1.1 needs a Host field.");
   if (lengths > 1) return error(400, "Content-Length is given more than once.");
   if (codings != 0) {
-    if (ex.request.http < 11) return error(400, "HTTP/1.0 has no transfer codings.");
+    if (request.http < 11) return error(400, "HTTP/1.0 has no transfer codings.");
     if (lengths != 0) return error(400, "Transfer-Encoding and Content-Length together.");
     if (codings > 1 || !iequals(coding, "chunked") || tab_behind(coding))
       return error(501, "The only transfer coding understood is exactly 'chunked'.");
     chunked_ = true;
   }
-  ex.keep_alive = ex.request.http >= 11 ? !close : keep_alive && !close;
-  if (to_view(ex.request.method) == "CONNECT") ex.keep_alive = false;  // what follows may be a tunnel's bytes
-  ex.body_complete = !chunked_ && content_length_ == 0;
-  ex.request.headers = ex.headers.data();
-  ex.request.header_count = ex.headers.size();
+  keep_alive_ = request.http >= 11 ? !close : keep && !close;
+  if (to_view(request.method) == "CONNECT") keep_alive_ = false;  // what follows may be a tunnel's bytes
+  request.body_complete = !chunked_ && content_length_ == 0;
+  request.headers = request.fields.data();
+  request.header_count = request.fields.size();
   return Result::kDone;
 }
 
 // Where a head cannot be good any more. Of a request line that is understood, hooks are told all
 // the same.
-RequestParser::Result RequestParser::refuse_head(std::string_view bytes, Exchange& ex, int status,
+RequestParser::Result RequestParser::refuse_head(std::string_view bytes, Request& request, int status,
                                                  std::string_view detail) {
-  if (const Result result = parse_first_line(bytes, ex); result != Result::kDone) return result;
+  if (const Result result = parse_first_line(bytes, request); result != Result::kDone) return result;
   return error(status, detail);
 }
 
-RequestParser::Result RequestParser::parse_first_line(std::string_view bytes, Exchange& ex) {
+RequestParser::Result RequestParser::parse_first_line(std::string_view bytes, Request& request) {
   std::string_view line = bytes.substr(0, first_line_end_);
   if (line.size() < 2 || line[line.size() - 2] != '\r') return error(400, "A line does not end with CR LF.");
   line.remove_suffix(2);
-  if (const Result result = parse_request_line(line, ex); result != Result::kDone) return result;
-  if (const Result result = set_path(ex); result != Result::kDone) return result;
+  if (const Result result = parse_request_line(line, request); result != Result::kDone) return result;
+  if (const Result result = set_path(request); result != Result::kDone) return result;
   line_parsed_ = true;
   return Result::kDone;
 }
 
-RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchange& ex, size_t* consumed) {
+RequestParser::Result RequestParser::parse_head(char* data, size_t size, Request& request, size_t* consumed) {
   const std::string_view bytes(data, size);
 
   // Line by line, each looked at once: however the bytes are cut, the same fault is found.
@@ -324,7 +322,7 @@ RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchang
     const bool first = first_line_end_ == 0;
     if (first && length > limits_.request_line + 2) return error(414, "The request line is longer than the limit.");
     if (!first && line_begin_ + length - first_line_end_ > limits_.header)
-      return refuse_head(bytes, ex, 431, "The header block is longer than the limit.");
+      return refuse_head(bytes, request, 431, "The header block is longer than the limit.");
     if (end == std::string_view::npos) {
       scanned_ = size;
       return Result::kMore;
@@ -332,22 +330,22 @@ RequestParser::Result RequestParser::parse_head(char* data, size_t size, Exchang
     const std::string_view line = bytes.substr(line_begin_, length - 1);
     if (first) first_line_end_ = end + 1;
     if (line.empty() || line.find('\r') != line.size() - 1)  // neither LF alone (§2.2) nor CR alone
-      return refuse_head(bytes, ex, 400, "A line does not end with CR LF.");
+      return refuse_head(bytes, request, 400, "A line does not end with CR LF.");
     if (!first && (line.front() == ' ' || line.front() == '\t'))  // §5.2
-      return refuse_head(bytes, ex, 400, "A header line is folded.");
+      return refuse_head(bytes, request, 400, "A header line is folded.");
     if (line.size() == 1) head_end = end + 1;
     line_begin_ = end + 1;
   }
 
-  if (const Result result = parse_first_line(bytes, ex); result != Result::kDone) return result;
+  if (const Result result = parse_first_line(bytes, request); result != Result::kDone) return result;
   const std::string_view head = bytes.substr(0, head_end);
   if (head.find('\0') != std::string_view::npos) return error(400, "A header line holds NUL.");
-  beast_->begin(&ex);
+  beast_->begin(&request);
   size_t used = 0;
   const beast::error_code ec = beast_->put(head.data(), head.size(), &used);
   if (ec == beast::http::error::header_limit) return error(431, "There are more header fields than the limit.");
   if (ec || !beast_->head_done()) return error(400, "A header field is malformed.");
-  if (const Result result = vet_fields(ex); result != Result::kDone) return result;
+  if (const Result result = vet_fields(request); result != Result::kDone) return result;
   *consumed = head_end;
   return Result::kDone;
 }
@@ -373,4 +371,4 @@ RequestParser::Result RequestParser::parse_chunked(const char* data, size_t size
   return Result::kDone;
 }
 
-}  // namespace bulkhead::http
+}  // namespace bulkhead::http::http1

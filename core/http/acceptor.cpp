@@ -1,0 +1,104 @@
+#include "core/http/acceptor.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+
+#include "core/http/io_thread.hpp"
+#include "core/http/server.hpp"
+
+namespace bulkhead::http {
+
+namespace {
+
+constexpr uint32_t kPauseMs = 100;  // out of descriptors: no listening for a moment instead of spinning
+constexpr int kPerWake = 64;
+constexpr std::string_view kFull =
+    "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+
+std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_UNIX) return std::string(kUnixPeer);
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    *port = ntohs(v6.sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+      inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof text);
+    else
+      inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+  } else {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    *port = ntohs(v4.sin_port);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+  }
+  return text;
+}
+
+}  // namespace
+
+void Acceptor::begin(Loop& loop) {
+  loop_ = &loop;
+  watch(true);
+}
+
+void Acceptor::watch(bool on) {
+  if (watching_ == on) return;
+  watching_ = on;
+  const auto& listeners = server_.listeners();
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    if (on)
+      loop_->watch(listeners[i].fd, (i << 2) | kTag, true, false);
+    else
+      loop_->unwatch(listeners[i].fd);
+  }
+}
+
+bool Acceptor::accept_from(size_t index) {
+  if (!watching_) return false;
+  const Server::Listener& listener = server_.listeners()[index];
+  for (int i = 0; i < kPerWake; ++i) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    const int fd = ::accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        server_.observe(Refusal::kDescriptors);
+        watch(false);
+        io_.deadlines().arm(*this, io_.now_ns(), kPauseMs);
+      }
+      return false;
+    }
+    // The operator's listener has places of its own: full others do not lock the operator out.
+    if (!server_.connections().take(1, listener.spare)) {
+      server_.observe(Refusal::kConnections);
+      if (!listener.tls) {
+        [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      }
+      ::close(fd);
+      continue;
+    }
+    uint32_t port = 0;
+    const std::string peer = peer_text(address, &port);
+    server_.least_loaded().adopt(fd, listener, peer, port);
+  }
+  return true;
+}
+
+void Acceptor::close() {
+  io_.deadlines().disarm(*this);
+  watch(true);
+  for (size_t i = 0; i < server_.listeners().size(); ++i)
+    while (accept_from(i)) {
+    }
+  io_.deadlines().disarm(*this);
+  watch(false);
+  for (Server::Listener& listener : server_.listeners()) listener.close();
+}
+
+}  // namespace bulkhead::http
