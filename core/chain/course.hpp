@@ -1,5 +1,5 @@
 // Course: the way of every exchange, one row a station. This table alone says which phases there
-// are and in which order; a phase of its own is a constant in plugin.h and a row here.
+// are and in which order; one more phase is a constant in plugin.h and a row here, before RESPOND.
 #pragma once
 
 #include <algorithm>
@@ -62,7 +62,9 @@ constexpr size_t row_of(Work work) {
 inline constexpr size_t kReceiveRow = row_of(BH_RECEIVE), kStepRow = row_of(Work::kStep),
                         kRespondRow = row_of(BH_RESPOND), kWriteRow = row_of(Work::kWrite),
                         kCompleteRow = row_of(BH_COMPLETE);
-static_assert(kReceiveRow == 0 && kStepRow < kRespondRow && kRespondRow < kWriteRow && kWriteRow < kCompleteRow);
+static_assert(kReceiveRow == 0 && kStepRow < kRespondRow);
+// Timeouts and callers who leave go straight to RESPOND or COMPLETE: nothing stands between.
+static_assert(kWriteRow == kRespondRow + 1 && kCompleteRow == kWriteRow + 1 && kCourse.size() == kCompleteRow + 2);
 
 // "" where there is no such phase.
 constexpr std::string_view phase_name(uint32_t phase) {

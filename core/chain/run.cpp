@@ -80,17 +80,15 @@ bool Run::take_result(bh_flow* flow, bh_error* err) {
   return true;
 }
 
-void Run::expired() {
-  const Wait wait = runner->timed_out(*this);
-  if (channel != nullptr) channel->moved(*this, wait);
-}
+void Run::expired() { move(&Runner::timed_out); }
+void Run::go_on() { move(&Runner::advance); }
 
-void Run::go_on() {
+void Run::move(Wait (Runner::*how)(Run&)) {
   try {
-    const Wait wait = runner->advance(*this);
+    const Wait wait = (runner->*how)(*this);
     if (channel != nullptr) channel->moved(*this, wait);
   } catch (const std::exception&) {  // out of memory: this connection pays, the others go on
-    if (channel != nullptr) channel->failed(*this);
+    if (channel != nullptr) channel->failed();
   }
 }
 

@@ -20,6 +20,7 @@ class Run;
 
 // What a run waits for when the runner returns.
 enum class Wait : uint8_t {
+  kSame,    // what it waited for before
   kPlugin,  // a step, on the executor or elsewhere: a wake follows
   kBody,    // the caller's body: Runner::body_arrived()
   kWrite,   // the answer is ready: Runner::written()
@@ -32,7 +33,7 @@ class Channel {
   // The run came to wait for something else, after a wake or a timeout.
   virtual void moved(Run& run, Wait wait) = 0;
   // The run cannot go on: its memory ran out.
-  virtual void failed(Run& run) = 0;
+  virtual void failed() = 0;
 
  protected:
   ~Channel() = default;
@@ -44,7 +45,8 @@ class Run final : public exchange::Exchange {
 
   static Run* of(bh_exchange* handle) { return static_cast<Run*>(Exchange::of(handle)); }
 
-  // Before Runner::begin(). `channel` may go before the run: set it to null then.
+  // Before the first Runner::advance(). Where the channel goes before the run, set `channel` to
+  // null.
   void start(Runner& runner, Channel& channel, std::shared_ptr<const Table> table);
   void clear() override;
 
@@ -116,6 +118,7 @@ class Run final : public exchange::Exchange {
  private:
   void expired() override;
   void go_on() override;
+  void move(Wait (Runner::*how)(Run&));
 
   std::atomic<uint8_t> row_{kReceiveRow};  // written on the home thread only
   std::atomic<uintptr_t> turn_{0};         // the owner's address; the lowest bit says that it has resumed

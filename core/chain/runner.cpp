@@ -57,12 +57,14 @@ Wait Runner::advance(Run& run) {
     }
     switch (kCourse[run.row()].work) {
       case Work::kHooks:
-      case Work::kStep:
         if (const Outcome outcome = run_steps(run); outcome == Outcome::kSuspended)
           return Wait::kPlugin;
         else if (outcome == Outcome::kAnswered)
           continue;
         break;
+      case Work::kStep:
+        if (run_steps(run) == Outcome::kSuspended) return Wait::kPlugin;
+        continue;  // answered, or about to be
       case Work::kRoute:
         route(run);
         break;
@@ -86,7 +88,7 @@ Wait Runner::advance(Run& run) {
 
 Wait Runner::body_arrived(Run& run, std::string_view body) {
   run.request.body_complete = true;
-  if (run.row() != kBodyRow) return Wait::kPlugin;  // after a 504 a hook on the executor may be reading the request
+  if (run.row() != kBodyRow) return Wait::kSame;  // after a 504 a hook on the executor may be reading the request
   run.request.body = to_str(body);
   return advance(run);
 }
@@ -114,13 +116,13 @@ Wait Runner::abandoned(Run& run) {
 }
 
 Wait Runner::refuse(Run& run, int status, std::string_view detail, std::string_view field, std::string_view value) {
-  if (!answer_problem(run, status, detail, {}, field, value)) return Wait::kPlugin;  // its answer is on the way already
+  if (!answer_problem(run, status, detail, {}, field, value)) return Wait::kSame;  // its answer is on the way already
   stop_waiting(run);
   return advance(run);
 }
 
 Wait Runner::timed_out(Run& run) {
-  if (run.row() > kRespondRow) return Wait::kPlugin;
+  if (run.row() > kRespondRow) return Wait::kSame;
   const bool responding = run.row() == kRespondRow;
   if (responding || (run.answer.answered() && run.waiting == Waiting::kExecutor)) {
     // The answer is there: a hook that does not resume, or a step that does not return, no longer
@@ -132,7 +134,7 @@ Wait Runner::timed_out(Run& run) {
     stop_waiting(run);
     return advance(run);
   }
-  if (!answer_problem(run, 504, "No answer within the time this request may take.", run.current)) return Wait::kPlugin;
+  if (!answer_problem(run, 504, "No answer within the time this request may take.", run.current)) return Wait::kSame;
   run.end_life();
   stop_waiting(run);
   return advance(run);
@@ -218,11 +220,11 @@ Runner::Outcome Runner::start_step(Run& run, const StepRef& step) {
 
 Runner::Outcome Runner::start_blocking(Run& run, const StepRef& step) {
   const bool force = run.row() >= kRespondRow;
+  const bh_request* const request = run.request_for(*step.owner);
   const uint32_t ticket = run.issue_ticket();
   run.ref();
   suspend(run, Waiting::kExecutor);
-  if (executor_.submit({run_blocking, &run, &step, run.request_for(*step.owner), ticket}, force))
-    return Outcome::kSuspended;
+  if (executor_.submit({run_blocking, &run, &step, request, ticket}, force)) return Outcome::kSuspended;
   run.unref();
   run.waiting = Waiting::kNo;
   if (force) {
@@ -253,7 +255,7 @@ Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
   if (flow == BH_PENDING && run.row() != kCompleteRow) {
     suspend(run, Waiting::kPlugin);
     if (!take_result(run)) return Outcome::kSuspended;
-    return answering && run.answer.answered() ? Outcome::kAnswered : Outcome::kNext;
+    return answering && !run.answer.open() ? Outcome::kAnswered : Outcome::kNext;
   }
   if (!answering) {  // RESPOND, COMPLETE: a failing hook is reported, the answer goes out
     if (flow < 0) report_(run, run.current, err.message[0] != '\0' ? err.message : "hook failed");

@@ -37,7 +37,7 @@ class Runner {
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
   // ---- home thread of the run
-  // Until it waits for something. Told again of a wait that goes on, the channel does nothing.
+  // Until it waits for something. The same wait told again means nothing new for the channel.
   Wait advance(Run& run);
   // What Wait::kBody waited for. The view lives as long as the request.
   Wait body_arrived(Run& run, std::string_view body);

@@ -87,4 +87,5 @@ struct TableInput {
 
 // Null and `error` where two routes collide or a pattern is malformed.
 std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, std::string* error);
+
 }  // namespace bulkhead::chain

@@ -17,12 +17,12 @@ class Home {
   size_t number() const { return number_; }
 
   // ---- [any]
-  // Calls woken() of the exchange soon, on this thread, or recycles it where nothing refers to it
-  // any more.
+  // Calls woken() of the exchange soon, on the home thread, or recycles it where nothing refers to
+  // it any more.
   virtual void post(Exchange* exchange) = 0;
   virtual bool on_thread() const = 0;
 
-  // ---- this thread
+  // ---- home thread
   virtual void recycle(Exchange* exchange) = 0;
   virtual runtime::DeadlineQueue& deadlines() = 0;
   virtual void give_slab(runtime::SlabRef slab) = 0;

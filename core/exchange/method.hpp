@@ -15,7 +15,7 @@ constexpr bool known_method(std::string_view method) {
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
-// RFC 9110 §9.2.1.
+// RFC 9110 §9.2.1, without TRACE, which no resource here implements.
 constexpr bool safe_method(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS";
 }

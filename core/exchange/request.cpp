@@ -11,7 +11,7 @@ namespace bulkhead::exchange {
 const bh_request* Request::blanked(bool authorization, bool cookie) {
   const unsigned hide = (has_authorization && authorization ? 1u : 0u) | (has_cookie && cookie ? 2u : 0u);
   if (hide == 0) return this;
-  Variant& variant = variants[hide - 1];
+  Variant& variant = variants_[hide - 1];
   if (!variant.made) {
     variant.view = *this;
     variant.fields = fields;
@@ -37,12 +37,12 @@ void Request::set_trace(const uint8_t (&trace)[16], const uint8_t (&span)[8], ui
   if (!traced()) {
     std::memcpy(trace_id, trace, sizeof trace);
     std::memcpy(span_id, span, sizeof span);
-    for (Variant& variant : variants) {
+    for (Variant& variant : variants_) {
       std::memcpy(variant.view.trace_id, trace, sizeof trace);
       std::memcpy(variant.view.span_id, span, sizeof span);
     }
   }
-  trace_state.store((w3c_flags & ~kTraced) | kTraced, std::memory_order_release);
+  trace_state_.store((w3c_flags & ~kTraced) | kTraced, std::memory_order_release);
 }
 
 void Request::clear(Home& home) {
@@ -57,9 +57,9 @@ void Request::clear(Home& home) {
   home.give_slab(std::move(body_slab));
   if (body_charge != 0) home.body_released(std::exchange(body_charge, 0));
   bytes = 0;
-  for (Variant& variant : variants) variant.made = false;
-  trace_state.store(0, std::memory_order_relaxed);
-  arena.reset();
+  for (Variant& variant : variants_) variant.made = false;
+  trace_state_.store(0, std::memory_order_relaxed);
+  arena_.reset();
 }
 
 }  // namespace bulkhead::exchange

@@ -26,8 +26,8 @@ struct Request : bh_request {
   Request& operator=(const Request&) = delete;
 
   // Memory with the request's life. Home thread.
-  char* allocate(size_t count) { return arena.allocate(count); }
-  std::string_view copy(std::string_view text) { return arena.copy(text); }
+  char* allocate(size_t count) { return arena_.allocate(count); }
+  std::string_view copy(std::string_view text) { return arena_.copy(text); }
 
   // The request with the fields blanked that carry credentials. Made once a variant, brought up to
   // date with routing and the body.
@@ -36,8 +36,8 @@ struct Request : bh_request {
   // The trace it belongs to (W3C trace-context). The ids are set once, before routing, on the home
   // thread. [any] reads.
   void set_trace(const uint8_t (&trace)[16], const uint8_t (&span)[8], uint32_t w3c_flags);
-  bool traced() const { return trace_state.load(std::memory_order_acquire) != 0; }
-  uint32_t trace_flags() const { return trace_state.load(std::memory_order_acquire) & ~kTraced; }
+  bool traced() const { return trace_state_.load(std::memory_order_acquire) != 0; }
+  uint32_t trace_flags() const { return trace_state_.load(std::memory_order_acquire) & ~kTraced; }
 
   // For the next request: memory goes back to `home`.
   void clear(Home& home);
@@ -62,9 +62,9 @@ struct Request : bh_request {
     bool made = false;
   };
 
-  std::array<Variant, 3> variants;
-  std::atomic<uint32_t> trace_state{0};  // W3C flags | kTraced
-  runtime::Arena arena;
+  std::array<Variant, 3> variants_;
+  std::atomic<uint32_t> trace_state_{0};  // W3C flags | kTraced
+  runtime::Arena arena_;
 };
 
 }  // namespace bulkhead::exchange

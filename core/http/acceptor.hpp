@@ -19,6 +19,7 @@ class Acceptor final : public runtime::DeadlineEntry {
   Acceptor(IoThread& io, Server& server) : io_(io), server_(server) {}
 
   void begin(Loop& loop);
+  void ended() { loop_ = nullptr; }
   // Whether a tag of the loop is a listener's.
   static bool owns(uint64_t tag) { return (tag & 3) == kTag; }
   void ready(uint64_t tag) { accept_from(tag >> 2); }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/http/io_thread.hpp"
 
@@ -21,9 +22,8 @@ constexpr int kReadsPerWake = 4;  // then other connections get their turn
 
 }  // namespace
 
-Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_ptr<tls::Session> tls,
-                       std::string_view peer, uint32_t port)
-    : io_(io), runner_(runner), stream_(fd, std::move(tls)) {
+Connection::Connection(IoThread& io, chain::Runner& runner, Stream stream, std::string_view peer, uint32_t port)
+    : io_(io), runner_(runner), stream_(std::move(stream)) {
   peer_.length = static_cast<uint8_t>(std::min(peer.size(), sizeof peer_.address));
   std::memcpy(peer_.address, peer.data(), peer_.length);
   peer_.port = port;
@@ -32,7 +32,7 @@ Connection::Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_
     if (translated != peer) peer_.translated = std::move(translated);
   }
   const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (stream_.tls() == nullptr) open();
 }
 
@@ -56,7 +56,7 @@ bool Connection::handshake() {
     return true;
   }
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (n < 0) io_.server().observe(Refusal::kHandshake);  // a probe that says nothing is none
+  if (n < 0) io_.server().observe(Refusal::kHandshake);  // a port probe that sends nothing does not count
   abort();
   return false;
 }
@@ -208,8 +208,8 @@ void Connection::abort() {
   stream_.close();
   io_.deadlines().disarm(read_deadline_);
   io_.deadlines().disarm(write_deadline_);
-  if (protocol_) protocol_->abandon();
   io_.bury(*this);
+  if (protocol_) protocol_->abandon();
 }
 
 void Connection::drain(bool now) {

@@ -20,8 +20,7 @@ class IoThread;
 
 class Connection final {
  public:
-  Connection(IoThread& io, chain::Runner& runner, int fd, std::unique_ptr<tls::Session> tls, std::string_view peer,
-             uint32_t port);
+  Connection(IoThread& io, chain::Runner& runner, Stream stream, std::string_view peer, uint32_t port);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -60,8 +59,9 @@ class Connection final {
   const Peer& peer() const { return peer_; }
   // The peer sends no more.
   bool half_closed() const { return read_closed_; }
-  // Whether a peer that half closed has received what was sent. It may have closed altogether,
-  // which only a write shows: the connection is gone then. True for others, and after a while.
+  // Of a peer that half closed: whether it has received what was sent. It may have closed
+  // altogether, which only a write shows: the connection is gone then. True after a while in any
+  // case.
   bool delivered();
   // pump() runs soon.
   void wake();

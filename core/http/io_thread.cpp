@@ -5,6 +5,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -64,6 +65,11 @@ void IoThread::begin(Loop& loop) {
   loop.watch(event_fd_, kEventTag, true, false);
   loop.watch(timer_fd_, kTimerTag, true, false);
   if (number() == 0) acceptor_.begin(loop);
+}
+
+void IoThread::ended() {
+  loop_ = nullptr;
+  acceptor_.ended();
 }
 
 uint64_t IoThread::random() {  // splitmix64
@@ -205,6 +211,7 @@ void IoThread::run_calls() {
 // ---------------------------------------------------------------------- runs
 
 chain::Run* IoThread::take_run(chain::Runner& runner, chain::Channel& channel) {
+  const std::shared_ptr<const chain::Table>& with = table(runner);
   chain::Run* run = nullptr;
   if (free_runs_.empty()) {
     run = new chain::Run(*this);
@@ -213,7 +220,7 @@ chain::Run* IoThread::take_run(chain::Runner& runner, chain::Channel& channel) {
     free_runs_.pop_back();
   }
   run->ref();
-  run->start(runner, channel, table(runner));
+  run->start(runner, channel, with);
   exchanges_.store(exchanges_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return run;
 }
@@ -245,17 +252,17 @@ void IoThread::bury(Connection& connection) {
 }
 
 void IoThread::add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
+  Stream stream(fd);  // closes it where there is no connection to do so
   std::unique_ptr<Connection> made;
   try {
-    std::unique_ptr<tls::Session> session = listener.tls ? listener.tls->accept(fd) : nullptr;
-    if (!listener.tls || session)
-      made = std::make_unique<Connection>(*this, *listener.runner, fd, std::move(session), peer, port);
+    if (listener.tls) stream.secure(listener.tls->accept(fd));
+    if (!listener.tls || stream.tls() != nullptr)
+      made = std::make_unique<Connection>(*this, *listener.runner, std::move(stream), peer, port);
   } catch (const std::bad_alloc&) {
   }
   if (!made) {
     load_.fetch_sub(1, std::memory_order_relaxed);
     server_.connections().give(1);
-    ::close(fd);
     return;
   }
   Connection& connection = *made.release();

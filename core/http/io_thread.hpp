@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +39,7 @@ class IoThread final : public exchange::Home, public LoopThread {
 
   // ---- LoopThread
   void begin(Loop& loop) override;
-  void ended() override { loop_ = nullptr; }
+  void ended() override;
   void batch_began() override;
   void ready(uint64_t tag, bool readable, bool writable) override;
   void batch_ended() override;
@@ -57,7 +56,7 @@ class IoThread final : public exchange::Home, public LoopThread {
   Server& server() { return server_; }
   const Settings& settings() const { return server_.settings(); }
   runtime::SlabPool& slabs() { return slabs_; }
-  // On its way with the runner's table.
+  // A run of the runner's table, started and referenced once.
   chain::Run* take_run(chain::Runner& runner, chain::Channel& channel);
   std::string_view date() { return date_.now(); }
   void count_in(size_t bytes) { add(bytes_in_, bytes); }

@@ -10,15 +10,17 @@ namespace bulkhead::http {
 
 class Loop;
 
-// What runs on one thread of a loop. All calls come on that thread, but for begin().
+// What runs on one thread of a loop.
 class LoopThread {
  public:
-  // Before the thread runs. `loop` lives until ended().
+  // On the thread that starts and stops the loop: before the first batch and after the last one.
+  // `loop` is not used after ended().
   virtual void begin(Loop& loop) = 0;
   virtual void ended() = 0;
 
-  // Events come in batches. Neither: the descriptor's other end hung up.
+  // On the loop's thread. Events come in batches.
   virtual void batch_began() = 0;
+  // Neither readable nor writable: the descriptor's other end hung up.
   virtual void ready(uint64_t tag, bool readable, bool writable) = 0;
   virtual void batch_ended() = 0;
 

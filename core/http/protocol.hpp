@@ -43,7 +43,7 @@ class Protocol {
 
   // No request runs.
   virtual bool idle() const = 0;
-  // And no part of one has arrived.
+  // No request runs, and no part of one has arrived.
   virtual bool quiet() const = 0;
   // The connection is about to wait: memory that is not needed meanwhile goes back.
   virtual void release_memory() = 0;
@@ -58,7 +58,7 @@ struct ProtocolRow {
 
 // In order of preference.
 std::span<const ProtocolRow> protocols();
-// The row for what ALPN agreed on; without an agreement, and in the clear, the one for HTTP/1.1.
+// The row for what ALPN agreed on. Without an agreement, and in the clear: "http/1.1".
 const ProtocolRow& protocol_for(std::string_view alpn);
 
 }  // namespace bulkhead::http

@@ -94,9 +94,9 @@ class Server {
   const Settings settings_;
   Observer observer_;
   std::vector<Listener> listeners_;
+  Quota bodies_, connections_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::unique_ptr<LoopThreads> loop_;
-  Quota bodies_, connections_;
 };
 
 }  // namespace bulkhead::http

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "core/http/tls.hpp"
 
@@ -18,10 +19,14 @@ namespace bulkhead::http {
 // One thread. Calls as recv(2) and sendmsg(2): -1 with errno, EAGAIN where the socket is not ready.
 class Stream {
  public:
-  Stream(int fd, std::unique_ptr<tls::Session> session) : fd_(fd), tls_(std::move(session)) {}
+  explicit Stream(int fd) : fd_(fd) {}
   ~Stream() { close(); }
+  Stream(Stream&& other) noexcept : fd_(std::exchange(other.fd_, -1)), tls_(std::move(other.tls_)) {}
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
+
+  // Under TLS from now on.
+  void secure(std::unique_ptr<tls::Session> session) { tls_ = std::move(session); }
 
   int fd() const { return fd_; }
   bool closed() const { return fd_ < 0; }

@@ -56,7 +56,6 @@ class Session {
   // later.
   bool end();
 
-  bool established() const { return established_; }
   // A read waits until the socket takes bytes.
   bool wants_write() const { return wants_write_; }
   // Bytes that the socket no longer holds, so that no event will tell of them.

@@ -12,8 +12,9 @@
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
 #include "database_embedded.hpp"
-#include "listener.hpp"
 #include "pool.hpp"
+#include "postgresql/listener.hpp"
+#include "postgresql/passfile.hpp"
 #include "url.hpp"
 
 namespace database {
@@ -26,7 +27,7 @@ Url read_url(const bulkhead::Json& config, const std::string& pointer) {
   const auto text = config.at(bulkhead::Json::json_pointer(pointer)).get<std::string>();
   if (const std::string wrong = parse_url(text, &url); !wrong.empty())
     throw bulkhead::Failure(BH_E_CONFIG, pointer + ": " + wrong);
-  if (url.password.empty() && url.dialect == Dialect::kPostgresql) url.password = config.at("password");
+  if (url.password.empty() && url.backend->server) url.password = config.at("password");
   return url;
 }
 
@@ -54,9 +55,9 @@ SessionSettings read_session(const bulkhead::Json& config, const std::string& po
 PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& stopping) {
   PoolSettings settings;
   settings.session = read_session(config, "/url", stopping);
-  const bool sqlite = settings.session.url.dialect == Dialect::kSqlite;
+  const Backend& backend = *settings.session.url.backend;
   const bulkhead::Json& pool = config.at("pool");
-  const size_t usual_min = sqlite ? 2 : 10, usual_max = sqlite ? 4 : 20;
+  const size_t usual_min = backend.usual_min, usual_max = backend.usual_max;
   settings.min =
       pool.value("min", pool.contains("max") ? std::min(usual_min, pool.at("max").get<size_t>()) : usual_min);
   settings.max = pool.value("max", std::max(settings.min, usual_max));
@@ -75,8 +76,9 @@ PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& 
     settings.replicas.back().pooled = settings.session.pooled;
     settings.replicas.back().rows_written = settings.session.rows_written;
   }
-  const auto elsewhere = [](const SessionSettings& session) { return session.url.dialect == Dialect::kSqlite; };
-  if ((sqlite && (settings.direct || !settings.replicas.empty())) || (settings.direct && elsewhere(*settings.direct)) ||
+  const auto elsewhere = [](const SessionSettings& session) { return !session.url.backend->server; };
+  if ((!backend.server && (settings.direct || !settings.replicas.empty())) ||
+      (settings.direct && elsewhere(*settings.direct)) ||
       std::any_of(settings.replicas.begin(), settings.replicas.end(), elsewhere))
     throw bulkhead::Failure(BH_E_CONFIG, "/direct_url and /replicas are of PostgreSQL, and so is /url then");
   return settings;
@@ -112,7 +114,7 @@ class Database : public bulkhead::Plugin {
         config_(without_passwords(config)),
         pool_(h, read_settings(config, stopping_.get_token())),
         listener_(h, pool_.settings().direct ? *pool_.settings().direct : pool_.settings().session) {
-    api_.dialect = pool_.settings().session.url.dialect == Dialect::kPostgresql ? BH_SQL_POSTGRESQL : BH_SQL_SQLITE;
+    api_.dialect = pool_.settings().session.url.backend->dialect;
     api_.submit = [](void* self, const bh_sql_query* q, bh_error* err) {
       return guarded(err, [&] { return pool(self).submit(*q, err); });
     };
@@ -127,7 +129,7 @@ class Database : public bulkhead::Plugin {
     };
     api_.listen = [](void* self, const bh_sql_listener* l, bh_error* err) {
       return guarded(err, [&]() -> bh_status {
-        if (pool(self).settings().session.url.dialect == Dialect::kSqlite)
+        if (!pool(self).settings().session.url.backend->server)
           return bulkhead::set_error(err, BH_E_UNSUPPORTED, "SQLite has no notifications");
         return static_cast<Database*>(self)->listener_.add(*l, err);
       });

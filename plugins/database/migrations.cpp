@@ -11,8 +11,6 @@ using bulkhead::to_view;
 
 namespace {
 
-// Any number will do as long as all hosts use the same one: "bulkhead" in ASCII.
-constexpr const char* kLock = "select pg_advisory_xact_lock(7094420983183698276)";
 constexpr const char* kTable =
     "create table if not exists bulkhead_migrations (owner text not null, version integer not null, name text not "
     "null, "
@@ -64,20 +62,18 @@ bool Migrations::pending() const {
   return std::any_of(sets_.begin(), sets_.end(), [](const Set& set) { return !set.applied && set.error.empty(); });
 }
 
-Outcome Migrations::apply(Session& session, Dialect dialect, const Set& set) {
-  session.wait_for_ever(true);
+Outcome Migrations::apply(Session& session, const Backend& backend, const Set& set) {
+  session.set_unbounded(true);
   struct Bounded {
     Session& session;
-    ~Bounded() { session.wait_for_ever(false); }
+    ~Bounded() { session.set_unbounded(false); }
   } const bounded{session};
   while (true) {
     Outcome outcome = session.begin(false);
     auto then = [&](auto&& next) {
       if (outcome.status == BH_OK) outcome = next();
     };
-    if (dialect == Dialect::kPostgresql) then([&] { return session.script(kLock); });
-    // Only the wait for the lock is bounded: a long migration is not begun again and again.
-    if (dialect == Dialect::kPostgresql) then([&] { return session.script("set local statement_timeout = 0"); });
+    for (const std::string_view statement : backend.migration_lock()) then([&] { return session.script(statement); });
     then([&] { return session.script(kTable); });
     int64_t version = 0;
     then([&] { return read_version(session, set.owner, &version); });

@@ -34,7 +34,7 @@ class Migrations {
 
   // Brings one set up to date. Safe when several hosts do it at once: a lock of the database
   // is held around each step. A step and its version are one transaction.
-  static Outcome apply(Session& session, Dialect dialect, const Set& set);
+  static Outcome apply(Session& session, const Backend& backend, const Set& set);
 
  private:
   std::vector<Set> sets_;

@@ -1,8 +1,6 @@
-// Pool: sessions with a thread each, and the work that waits for them.
+// Pool: takes work for the database, and says how the database is.
 //
-// PostgreSQL has a lane with min..max sessions for the primary, and one for each replica: more come
-// when work waits, those above min go when idle. No more of them work at a time than the cores can
-// feed, unless they stall: a thread switched to for every query costs more than the query. SQLite
+// PostgreSQL has a lane with min..max sessions for the primary, and one for each replica. SQLite
 // has a lane with the one writer, and one with readers, which WAL lets run beside it.
 #pragma once
 
@@ -11,22 +9,20 @@
 #include <deque>
 #include <functional>
 #include <future>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
-#include "lookup.hpp"
-#include "migrations.hpp"
+#include "lane.hpp"
+#include "migrator.hpp"
+#include "pool_metrics.hpp"
+#include "postgresql/replicas.hpp"
 #include "query_spans.hpp"
-#include "replicas.hpp"
-#include "session.hpp"
 
 namespace database {
 
@@ -63,133 +59,93 @@ class Pool {
   bh_status migrate(const bh_sql_migrations& migrations, bh_error* err);
   // Waits until every registered migration is applied or has failed; "" or why not. For commands.
   std::string wait_migrated(uint32_t timeout_ms);
-  const Migrations& migrations() const { return migrations_; }
+  const Migrations& migrations() const { return migrator_.migrations(); }
   const PoolSettings& settings() const { return settings_; }
+  const bulkhead::Host& host() const { return host_; }
   uint64_t replica_lag_ms() const { return replicas_ ? settings_.replica_lag_ms : 0; }
+  bool left(bh_exchange* ex) const { return ex != nullptr && !host_.view(ex).live(); }
+
+  // ---- for its workers; mutex() is held
+  std::mutex& mutex() { return mutex_; }
+  bool stopping() const { return stopping_; }
+  bool draining() const { return draining_; }
+  bool preparing() const { return migrator_.pending(); }
+  // Where the worker is one of the primary's.
+  void migrate(Worker& worker, std::unique_lock<std::mutex>& lock);
+  // What waits for a replica that lags, or is gone, is the primary's.
+  void leave_stale_replica(Lane& lane);
+  void count_connected(Lane& lane, int change);
+  void count_lost(Lane& lane, const std::string& why);
+  void set_why_down(const std::string& why) { why_down_ = why; }
+  // An attempt to connect has failed. `lock` is held on entry and exit.
+  void went_down(const std::string& why, std::unique_lock<std::mutex>& lock);
+  void dispatch_all();
+  void tell_health();
+  // Does work that is owed an end without the mutex: quiesce() waits for it.
+  template <typename Work>
+  void unlocked(std::unique_lock<std::mutex>& lock, Work work) {
+    ++busy_;
+    metrics_.idle_sessions(connected_ - std::min(busy_, connected_));
+    lock.unlock();
+    work();
+    lock.lock();
+    if (--busy_ == 0) quiet_.notify_all();
+  }
+
+  // ---- for its workers; mutex() is not held
+  bool ends();
+  // To whichever session of the primary is free first; false where none is to be expected.
+  bool hand_on(std::unique_ptr<Job>& job);
+  // Every answer to a job.
+  void finish(Job& job, const Outcome& outcome);
+  void refuse(Job& job, const Outcome& outcome);
+  // Metrics, spans and log of what ran for so long.
+  void observe(const Job& job, const Outcome& outcome, uint64_t took_ns) const;
+  void observe_together(std::span<Job* const> jobs, std::span<const Outcome> outcomes, uint64_t took_ns) const;
 
  private:
-  static constexpr size_t kNone = SIZE_MAX;
-  struct Job {
-    std::string sql;
-    std::vector<bh_value> values;
-    std::vector<std::string> texts;  // what the text values view
-    std::vector<int32_t> columns;
-    bh_sql_query query{};
-    bh_sql_transaction transaction{};
-    std::unique_ptr<LookupBatch> lookups;  // or null
-    bool is_transaction = false;
-    bool handed_on = false;  // its session was cut, and could not be had again
-    uint32_t writer = 0;     // see Replicas
-    uint64_t deadline_ns = 0, queued_ns = 0;
-    bulkhead::Span span;  // of what is no lookup
-
-    // It never ran, or all of it ended alike.
-    void done(const Outcome& outcome);
-    size_t size() const { return lookups ? lookups->size() : 1; }
-    bool writes() const { return !lookups && !is_transaction && (query.flags & BH_SQL_READ) == 0; }
-    // A query for one caller alone: no other needs its rows.
-    bool reads_alone() const { return !lookups && !is_transaction && !writes(); }
-    bool changes() const { return is_transaction ? (transaction.flags & BH_SQL_READ) == 0 : writes(); }
-    size_t bytes() const;
-  };
-  struct Lane;
-  struct Worker {
-    Worker(Lane& its_lane, const SessionSettings& settings) : lane(its_lane), session(settings) {}
-    Lane& lane;
-    Session session;
-    std::condition_variable wake;
-    std::thread thread;
-    bool signalled = false, finished = false, stands_by = false;
-    bool leaves = false;  // no longer counted in Lane::running
-    // On whose behalf it reads alone. Null before `done`, which may end the exchange, and once it
-    // was asked to break off.
-    bh_exchange* reads_for = nullptr;
-    std::shared_future<void> cancelled;  // valid: the request is, or was, on its way to the server
-  };
-  struct Lane {
-    const SessionSettings* session = nullptr;
-    uint64_t taken_ns = 0;   // when work was taken last
-    size_t replica = kNone;  // which one, or the primary or SQLite
-    size_t min = 0, max = 0, connecting = 0, connected = 0;
-    std::deque<std::unique_ptr<Job>> waiting;
-    size_t waiting_size = 0;    // lookups counted one by one
-    std::vector<Job*> open;     // of those that wait, batches that are not full
-    std::vector<Worker*> idle;  // the last one to become idle is the first to be woken: its caches are warm
-    std::list<Worker> workers;
-    size_t awake = 0;      // workers neither idle nor connecting
-    bool standby = false;  // one of them watches the oldest job instead of working
-    size_t running = 0;    // workers that have not finished
-  };
-
-  // Why no work is taken, or BH_OK. `mutex_` is held.
+  // Why no work is taken, or BH_OK.
   bh_status admit(Lane& lane, bh_error* err);
   bh_status push(bool read, std::unique_ptr<Job> job, bh_error* err);
-  // Whether the job may share a transaction with others.
-  bool together(const Job& job) const;
-  // The oldest job; where it is a write, those that wait behind it too, up to a batch.
-  std::vector<std::unique_ptr<Job>> take(Lane& lane);
-  // For a read on behalf of the exchange, or a write. `mutex_` is held.
+  // For a read on behalf of the writer, or a write.
   Lane& lane_for(bool read, uint32_t writer);
   uint32_t writer_of(bh_exchange* ex) const;
   bool serves(const Lane& lane) const;
-  // Of the work that waits for a replica that is gone.
   void move_to_primary(Lane& lane);
-  // And what it was given is broken off, for the primary to answer.
+  // The replica does not answer: what it was given is broken off, for the primary to answer.
   void leave_replica(size_t replica);
+  // What a write may have changed is in no replica yet.
+  void note_write(const Job& job);
+
   // Each second: what hangs is given up, and what callers who left have asked for.
   void watch();
-  bool left(bh_exchange* ex) const { return ex != nullptr && !host_.view(ex).live(); }
-  // `lock` is held on entry and exit.
   void drop_waiting_reads(std::unique_lock<std::mutex>& lock);
-  // `mutex_` is held.
   void cancel_reads();
-  void count_connected(Lane& lane, int change);
-  void finish(Job& job, const Outcome& outcome);
-  void wake(Lane& lane);
-  void dispatch(Lane& lane);
-  bool overdue(const Lane& lane) const;
-  void spawn(Lane& lane);
-  void work(Lane& lane, Worker& worker);
-  bool connect(Lane& lane, Worker& worker, std::unique_lock<std::mutex>& lock);
-  // One attempt. `mutex_` is not held.
-  bool connect_once(Worker& worker);
-  void leave(Lane& lane, Worker& worker);
-  void lost(Worker& worker, const std::string& why);
-  void run(Worker& worker, std::unique_ptr<Job> job);
-  void untrack(Worker& worker, const Job& job);
-  // To whichever session of the primary is free first; false where none is to be expected.
-  bool hand_on(std::unique_ptr<Job>& job);
-  void run_writes(Worker& worker, const std::vector<std::unique_ptr<Job>>& jobs);
-  Outcome run_transaction(Session& session, const Job& job, bool* began);
-  Outcome migrate_with(Session& session, const Migrations::Set& set);
-  void apply_migrations(Worker& worker, std::unique_lock<std::mutex>& lock);
-  // `lock` is held on entry and exit, as below.
-  void refuse_waiting(const std::string& why, bool of_replicas, std::unique_lock<std::mutex>& lock);
   // Unless a session is there after all.
   void go_down(std::unique_lock<std::mutex>& lock);
-  void tell_health();
-  uint32_t series_of(const Job& job) const;
+  void refuse_waiting(const std::string& why, bool of_replicas, std::unique_lock<std::mutex>& lock);
+  template <typename Each>
+  void for_each_worker(Each each) {
+    for (Lane& lane : lanes_)
+      for (Worker& worker : lane.workers) each(worker);
+  }
 
   const bulkhead::Host host_;
   const PoolSettings settings_;
   const QuerySpans spans_;
-  const size_t busy_enough_;  // workers awake at once while no job waits for long
-  std::mutex mutex_;
-  std::condition_variable migrated_, quiet_;
-  std::vector<Lane> lanes_;
-  Migrations migrations_;
+  const PoolMetrics metrics_;
+  std::mutex mutex_;  // what follows
+  std::condition_variable quiet_;
+  std::deque<Lane> lanes_;
+  Migrator migrator_;
   size_t connected_ = 0, busy_ = 0;  // connected_: without replicas
   bool down_ = true;                 // no session is there, and to connect has failed since, or takes long
   uint64_t cut_ns_ = 0;              // when the last session went
   bulkhead::Timer watch_timer_;
-  bool started_ = false, draining_ = false, stopping_ = false, migrating_ = false;
-  std::string why_down_ = "not connected yet", why_not_prepared_, reported_;
+  bool started_ = false, draining_ = false, stopping_ = false;
+  std::string why_down_ = "not connected yet", reported_;
   std::shared_future<void> cancelling_;  // the requests sent last; one batch at a time
-  Session* direct_ = nullptr;            // that migrates, past a pooler
   std::unique_ptr<Replicas> replicas_;
-  uint32_t size_series_ = 0, available_series_ = 0;
-  uint32_t latency_series_[6] = {};  // select, insert, update, delete, transaction, lookup
-  uint32_t batch_series_[2] = {};    // lookups, writes
 };
 
 }  // namespace database

@@ -50,12 +50,8 @@ StatementName name_statement(std::string_view sql) {
 }
 
 QuerySpans::QuerySpans(const bulkhead::Host& host, const Url& url, bool several) : host_(host) {
-  if (url.dialect == Dialect::kSqlite) {
-    system_ = "sqlite";
-    name_space_ = url.path;
-    return;
-  }
-  system_ = "postgresql";
+  system_ = url.backend->system;
+  name_space_ = url.path;
   for (const auto& [key, value] : url.keywords) {
     if (key == "dbname") name_space_ = value;
     if (several || value.find(',') != std::string::npos) continue;  // it may be any of them

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "bulkhead/plugin.hpp"
-#include "session.hpp"
+#include "outcome.hpp"
 #include "url.hpp"
 
 namespace database {

@@ -19,7 +19,7 @@ class Thread final : public exchange::Home, public chain::Channel {
   void body_released(size_t) override {}
   void give_slab(runtime::SlabRef) override {}
   void moved(chain::Run&, chain::Wait) override {}
-  void failed(chain::Run&) override {}
+  void failed() override {}
 
  private:
   runtime::DeadlineQueue queue_;

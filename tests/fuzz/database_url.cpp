@@ -1,5 +1,6 @@
 // Database URLs: what is wrong is said without the password.
 #include "fuzz.hpp"
+#include "postgresql/pg_url.hpp"
 #include "url.hpp"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -10,12 +10,15 @@
 
 #include "bulkhead/services/sql.hpp"
 #include "bulkhead/testing.hpp"
-#include "conninfo.hpp"
-#include "lookup.hpp"
+#include "lookup_batch.hpp"
 #include "migrations.hpp"
-#include "multirow.hpp"
-#include "postgresql.hpp"
+#include "postgresql/conninfo.hpp"
+#include "postgresql/multirow.hpp"
+#include "postgresql/pg_backend.hpp"
+#include "postgresql/pg_statements.hpp"
 #include "session.hpp"
+#include "sqlite/sqlite_backend.hpp"
+#include "sqlite/sqlite_session.hpp"
 #include "url.hpp"
 
 using namespace database;
@@ -103,7 +106,7 @@ TEST(Conninfo, SaysWhichNameIsUnknown) {
 TEST(Url, Postgresql) {
   Url url;
   ASSERT_EQ(parse_url("postgresql://us%40er:p%20w%27%5C%3A@db.example:5433/titanic?sslmode=require", &url), "");
-  EXPECT_EQ(url.dialect, Dialect::kPostgresql);
+  EXPECT_EQ(url.backend, &kPostgresql);
   EXPECT_EQ(keyword(url, "user"), "us@er");
   EXPECT_EQ(url.password, "p w'\\:");
   EXPECT_EQ(keyword(url, "host"), "db.example");
@@ -159,7 +162,7 @@ TEST(Postgresql, PlaceholdersByOrderOfAppearance) {
 TEST(Session, BindsAndReadsEveryKind) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   ASSERT_EQ(session.script("create table t (i integer, r real, b integer, s text); create table u (x)").status, BH_OK);
   const bh_value values[] = {sql_int(9007199254740993), sql_real(0.1), bulkhead::sql_bool(true), sql_text("ä ' \" :x")};
@@ -191,7 +194,7 @@ TEST(Session, BindsAndReadsEveryKind) {
 TEST(Session, ErrorsAreClassifiedAndSurvived) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   ASSERT_EQ(session.script("create table t (x integer primary key)").status, BH_OK);
   const bh_value one = sql_int(1), nul = sql_text(std::string_view("a\0b", 3));
@@ -210,7 +213,7 @@ TEST(Session, StatementTimeoutEndsARunawayQuery) {
   const File file;
   SessionSettings settings = settings_for(file);
   settings.statement_timeout_ms = 100;
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   const int32_t kind = BH_INT;
   const Outcome outcome = session.execute(SqlQuery{
@@ -222,7 +225,7 @@ TEST(Session, StatementTimeoutEndsARunawayQuery) {
 TEST(Session, ManyStatementsStayWithinTheCache) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   const int32_t kind = BH_INT;
   for (int i = 0; i < 600; ++i) {
@@ -266,7 +269,7 @@ bh_sql_lookup lookup_of(const bh_value& key, std::span<const int32_t> columns, A
 TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   ASSERT_EQ(session
                 .script("create table t (k text primary key, v text); insert into t values ('a', '1'), "
@@ -281,7 +284,7 @@ TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
     const bh_sql_lookup lookup = lookup_of(sql_text(keys[i]), kKinds, &answers[i]);
     ASSERT_EQ(LookupBatch::check(lookup), "");
     if (!batch)
-      batch = std::make_unique<LookupBatch>(lookup, Dialect::kSqlite);
+      batch = std::make_unique<LookupBatch>(lookup, kSqlite);
     else if (batch->takes(lookup))
       batch->add(lookup);
   }
@@ -289,7 +292,7 @@ TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
   const Outcome outcome = batch->run(session, true);
   EXPECT_EQ(outcome.status, BH_OK);
   EXPECT_EQ(outcome.rows, 5u) << "equal keys are asked for once";
-  batch->finish();
+  batch->finish(outcome);
   using Rows = std::vector<std::string>;
   const std::vector<Rows> wanted = {{"2"}, {}, {"1"}, {"3"}, {"2"}, {"4"}, {}, {"5"}, {"1"}, {"1"}};
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -302,7 +305,7 @@ TEST(Lookup, EachGetsItsRowItsNotFoundOrItsError) {
 TEST(Lookup, OneBadKeyFailsAlone) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   ASSERT_EQ(
       session
@@ -317,17 +320,20 @@ TEST(Lookup, OneBadKeyFailsAlone) {
     out.sql = BH_LIT("select k, json(v) from t where true");  // of b it is an error
     return out;
   };
-  LookupBatch batch(lookup("c", &last), Dialect::kSqlite);
+  LookupBatch batch(lookup("c", &last), kSqlite);
   batch.add(lookup("b", &bad));
   batch.add(lookup("a", &good));
   bh_sql_lookup expired = lookup("a", &late);
   expired.deadline_ns = 5;
   batch.add(expired);
-  batch.expire(6, [](bh_exchange*) { return false; });
+  Outcome why;
+  EXPECT_FALSE(batch.expire(
+      6, [](bh_exchange*) { return false; }, &why))
+      << "some are left";
   EXPECT_EQ(late.status, BH_E_UNAVAILABLE);
   const Outcome outcome = batch.run(session, true);
   EXPECT_EQ(outcome.status, BH_E_INTERNAL) << "for the log";
-  batch.finish();
+  batch.finish(outcome);
   EXPECT_EQ(good.status, BH_OK);
   EXPECT_EQ(good.rows, std::vector<std::string>{"1"});
   EXPECT_EQ(last.rows, std::vector<std::string>{"3"});
@@ -339,7 +345,7 @@ TEST(Lookup, OneBadKeyFailsAlone) {
 TEST(Session, WritesThatTravelTogether) {
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   ASSERT_EQ(session
                 .script("create table p (x integer primary key); create table t (x integer primary key, y text, p "
@@ -383,7 +389,7 @@ TEST(Lookup, OthersDoNotTravelAlong) {
   static constexpr int32_t kTexts[] = {BH_TEXT, BH_TEXT}, kNumbers[] = {BH_TEXT, BH_INT};
   Answer answer;
   const bh_sql_lookup lookup = lookup_of(sql_text("a"), kTexts, &answer);
-  const LookupBatch batch(lookup, Dialect::kPostgresql);
+  const LookupBatch batch(lookup, kPostgresql);
   EXPECT_EQ(batch.sql(), "select k, v from t where v <> 'hidden' and k = any(cast(:keys as text[]))");
   EXPECT_TRUE(batch.takes(lookup));
   EXPECT_FALSE(batch.takes(lookup_of(sql_text("a"), kNumbers, &answer)));
@@ -410,14 +416,14 @@ TEST(Migrations, NumberedAppliedOnceAlsoByTwoAtOnce) {
   ASSERT_EQ(migrations.add(m), "");
   EXPECT_NE(migrations.add(m), "") << "an owner registers once";
   const auto apply = [&] {
-    Session session(settings);
+    SqliteSession session(settings);
     EXPECT_EQ(session.connect().status, BH_OK);
-    return Migrations::apply(session, Dialect::kSqlite, migrations.sets()[0]).status;
+    return Migrations::apply(session, kSqlite, migrations.sets()[0]).status;
   };
   std::vector<std::future<bh_status>> hosts;
   for (int i = 0; i < 4; ++i) hosts.push_back(std::async(std::launch::async, apply));
   for (auto& host : hosts) EXPECT_EQ(host.get(), BH_OK);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
   const int32_t kind = BH_INT;
   int64_t rows = 0;
@@ -445,9 +451,9 @@ TEST(Migrations, GapsAndDefectsAreNamed) {
   ASSERT_EQ(migrations.add(m), "");
   const File file;
   const SessionSettings settings = settings_for(file);
-  Session session(settings);
+  SqliteSession session(settings);
   ASSERT_EQ(session.connect().status, BH_OK);
-  const Outcome outcome = Migrations::apply(session, Dialect::kSqlite, migrations.sets()[0]);
+  const Outcome outcome = Migrations::apply(session, kSqlite, migrations.sets()[0]);
   EXPECT_EQ(outcome.status, BH_E_INTERNAL);
   EXPECT_NE(outcome.message.find("migration 1 (broken) of test"), std::string::npos) << outcome.message;
 }

@@ -26,7 +26,8 @@ class Input {
   void consume(size_t count) { begin_ += count; }
   void drop() { begin_ = end_; }
 
-  // Room for more, at least one byte. What has arrived moves where requests still look at the slab.
+  // Room for more, at least one byte. In a full slab what has arrived moves to its start, or to
+  // another slab where requests still look at this one.
   std::span<char> room() {
     if (!slab_) {
       slab_ = pool_.take();

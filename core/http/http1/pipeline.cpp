@@ -34,14 +34,14 @@ Pipeline::Pipeline(Connection& connection)
 
 Pipeline::~Pipeline() { abandon(); }
 
-Pipeline::Slot* Pipeline::slot_of(const Run& run) {
-  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.run == &run; });
-  return found != slots_.end() ? &*found : nullptr;
+// A run has its slot from when its head is parsed until its answer has left.
+Pipeline::Slot& Pipeline::slot_of(const Run& run) {
+  return *std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.run == &run; });
 }
 
 void Pipeline::act(Run& run, Wait wait) {
   if (wait != Wait::kBody && wait != Wait::kWrite) return;
-  Slot& slot = *slot_of(run);
+  Slot& slot = slot_of(run);
   if (wait == Wait::kBody) return want_body(slot);
   if (!slot.ready) answer_ready(slot);
 }
@@ -51,7 +51,7 @@ void Pipeline::moved(Run& run, Wait wait) {
   connection_.wake();
 }
 
-void Pipeline::failed(Run& /*run*/) { connection_.abort(); }
+void Pipeline::failed() { connection_.abort(); }
 
 bool Pipeline::advance() {
   bool progress = false;
@@ -189,6 +189,7 @@ bool Pipeline::parse_next() {
   size_t consumed = 0;
   const RequestParser::Result result = parser_.parse_head(input_.data(), input_.size(), parsing_->request, &consumed);
   if (result == RequestParser::Result::kMore) return false;
+  Slot& slot = add_slot(*parsing_);  // while `parsing_` still owns it: there may be no memory
   Run& run = *std::exchange(parsing_, nullptr);
   exchange::Request& request = run.request;
   request.head_slab = input_.slab();
@@ -207,7 +208,6 @@ bool Pipeline::parse_next() {
     if (!client.scheme.empty()) request.scheme = to_str(client.scheme);
   }
 
-  Slot& slot = add_slot(run);
   slot.safe = exchange::safe_method(to_view(request.method));
   connection_.restart_deadline();
   first_request_ = false;
@@ -241,12 +241,13 @@ void Pipeline::begin(Slot& slot) {
 
 void Pipeline::head_overdue() {
   io_.server().observe(Refusal::kHeaderTimeout);
-  Run& run = *(parsing_ != nullptr ? std::exchange(parsing_, nullptr) : io_.take_run(runner_, *this));
+  if (parsing_ == nullptr) parsing_ = io_.take_run(runner_, *this);
+  add_slot(*parsing_);
+  Run& run = *std::exchange(parsing_, nullptr);
   run.request.size = sizeof(bh_request);
   run.skip_hooks();
   set_id(run);
   set_peer(run);
-  add_slot(run);
   no_more_requests_ = true;
   input_.drop();
   act(run, runner_.refuse(run, 408, "The request's head did not arrive in time."));

@@ -45,7 +45,7 @@ class Pipeline final : public Protocol, public chain::Channel {
 
   // ---- chain::Channel
   void moved(chain::Run& run, chain::Wait wait) override;
-  void failed(chain::Run& run) override;
+  void failed() override;
 
  private:
   using Run = chain::Run;
@@ -56,7 +56,7 @@ class Pipeline final : public Protocol, public chain::Channel {
     std::string_view head = {}, body = {};  // of the answer
     size_t size() const { return head.size() + body.size(); }
   };
-  Slot* slot_of(const Run& run);
+  Slot& slot_of(const Run& run);
   void act(Run& run, chain::Wait wait);
 
   // ---- heads

@@ -1,9 +1,9 @@
-#include "sqlite.hpp"
+#include "sqlite/sqlite_statements.hpp"
 
 #include <soci/soci.h>
 
 #include "bulkhead/plugin.hpp"
-#include "session.hpp"
+#include "outcome.hpp"
 
 namespace database {
 

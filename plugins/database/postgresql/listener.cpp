@@ -1,4 +1,4 @@
-#include "listener.hpp"
+#include "postgresql/listener.hpp"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "conninfo.hpp"
+#include "postgresql/conninfo.hpp"
 
 namespace database {
 

@@ -1,11 +1,9 @@
-#include "lookup.hpp"
+#include "lookup_batch.hpp"
 
 #include <algorithm>
 #include <charconv>
 
 #include "bulkhead/plugin.hpp"
-#include "bulkhead/text/hex.hpp"
-#include "result.hpp"
 
 namespace database {
 
@@ -30,16 +28,14 @@ std::string LookupBatch::check(const bh_sql_lookup& lookup) {
   return {};
 }
 
-LookupBatch::LookupBatch(const bh_sql_lookup& first, Dialect dialect, bulkhead::Span span)
-    : dialect_(dialect),
+LookupBatch::LookupBatch(const bh_sql_lookup& first, const Backend& backend, bulkhead::Span span)
+    : backend_(backend),
       source_(to_view(first.sql)),
       key_column_(to_view(first.key_column)),
       key_type_(to_view(first.key_type)),
       key_kind_(first.key.kind),
       columns_(first.columns, first.columns + first.column_count) {
-  sql_ = source_ + " and " + key_column_;
-  sql_ += dialect_ == Dialect::kPostgresql ? " = any(cast(:keys as " + key_type_ + "[]))"
-                                           : " in (select value from json_each(:keys))";
+  sql_ = source_ + " and " + key_column_ + backend.keys_condition(key_type_);
   add(first, std::move(span));
 }
 
@@ -52,45 +48,19 @@ bool LookupBatch::takes(const bh_sql_lookup& lookup) const {
 void LookupBatch::add(const bh_sql_lookup& lookup, bulkhead::Span span) {
   members_.push_back(
       {text_of(lookup.key), lookup.row, lookup.done, lookup.arg, lookup.ex, lookup.deadline_ns, std::move(span)});
-  deadline_ns_ = std::max(deadline_ns_, lookup.deadline_ns);
+  deadline_ns = std::max(deadline_ns, lookup.deadline_ns);  // of the one that may wait longest
 }
 
-void LookupBatch::expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left) {
+bool LookupBatch::expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left, Outcome* /*why*/) {
   const auto over = std::stable_partition(members_.begin(), members_.end(), [&](const Member& member) {
     return member.deadline_ns >= now_ns && !left(member.ex);
   });
   for (auto it = over; it != members_.end(); ++it) {
     it->outcome = it->deadline_ns < now_ns ? unavailable("waited too long for a session") : caller_left();
-    it->finish();
+    it->tell();
   }
   members_.erase(over, members_.end());
-}
-
-// An array for PostgreSQL, JSON for SQLite: for quoted text both escape '"' and '\', and JSON
-// control characters too.
-std::string LookupBatch::keys(size_t begin, size_t end) const {
-  const bool json = dialect_ == Dialect::kSqlite;
-  std::string list(1, json ? '[' : '{');
-  for (size_t i = begin; i < end; ++i) {
-    if (i != begin && members_[i].key == members_[i - 1].key) continue;
-    if (list.size() > 1) list += ',';
-    if (key_kind_ == BH_INT) {
-      list += members_[i].key;
-      continue;
-    }
-    list += '"';
-    for (const char c : members_[i].key) {
-      if (c == '"' || c == '\\') list += '\\';
-      if (json && static_cast<unsigned char>(c) < 0x20) {
-        list += "\\u00";
-        bulkhead::append_hex(static_cast<uint8_t>(c), &list);
-      } else {
-        list += c;
-      }
-    }
-    list += '"';
-  }
-  return list += json ? ']' : '}';
+  return members_.empty();
 }
 
 bh_status LookupBatch::deliver(const bh_value* cells, size_t n, size_t begin, size_t end) {
@@ -112,7 +82,10 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
     LookupBatch* batch;
     size_t begin, end;
   } call{this, begin, end};
-  const std::string list = keys(begin, end);
+  std::vector<std::string_view> keys;
+  for (size_t i = begin; i < end; ++i)
+    if (i == begin || members_[i].key != members_[i - 1].key) keys.push_back(members_[i].key);
+  const std::string list = backend_.keys_list(keys, key_kind_ == BH_TEXT);
   bh_value value{BH_TEXT, 0, {0}};
   value.as.s = to_str(list);
   bh_sql_query query = bulkhead::sized<bh_sql_query>();
@@ -130,7 +103,7 @@ Outcome LookupBatch::ask(Session& session, size_t begin, size_t end) {
   return session.execute(query);
 }
 
-Outcome LookupBatch::run(Session& session, bool alone) {
+Outcome LookupBatch::run(Session& session, bool of_primary) {
   for (Member& member : members_) member.outcome = {};
   std::stable_sort(members_.begin(), members_.end(), [](const Member& a, const Member& b) { return a.key < b.key; });
   Outcome whole = ask(session, 0, members_.size());
@@ -138,7 +111,7 @@ Outcome LookupBatch::run(Session& session, bool alone) {
   // No key is at fault where the database is gone or too slow, and the others have waited long
   // enough.
   if (whole.lost || whole.status == BH_E_TIMEOUT || whole.status == BH_E_UNAVAILABLE || members_.size() == 1 ||
-      !alone) {
+      !of_primary) {
     for (Member& member : members_)
       if (member.outcome.rows == 0) member.outcome = whole;
     return whole;
@@ -158,27 +131,27 @@ Outcome LookupBatch::run(Session& session, bool alone) {
   return first;
 }
 
-bool LookupBatch::untouched() const {
+bool LookupBatch::untouched(const Outcome& /*outcome*/) const {
   return std::all_of(members_.begin(), members_.end(), [](const Member& member) { return member.outcome.rows == 0; });
 }
 
-void LookupBatch::Member::finish() {
+void LookupBatch::Member::tell() {
   QuerySpans::end(span, outcome);
   const bh_sql_result result = result_of(outcome);
   done(arg, &result);
 }
 
-void LookupBatch::finish() {
+void LookupBatch::finish(const Outcome& /*outcome*/) {
   const std::string leader = members_.size() > 1 ? members_.front().span.context() : std::string();
   for (Member& member : members_) {
     QuerySpans::batched(member.span, members_.size(), &member == &members_.front() ? "" : leader);
-    member.finish();
+    member.tell();
   }
 }
 
 void LookupBatch::refuse(const Outcome& outcome) {
   for (Member& member : members_) member.outcome = outcome;
-  finish();
+  finish(outcome);
 }
 
 }  // namespace database

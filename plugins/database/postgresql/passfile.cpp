@@ -1,4 +1,4 @@
-#include "passfile.hpp"
+#include "postgresql/passfile.hpp"
 
 #include <sys/mman.h>
 #include <sys/stat.h>

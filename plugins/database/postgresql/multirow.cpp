@@ -1,4 +1,4 @@
-#include "multirow.hpp"
+#include "postgresql/multirow.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "conninfo.hpp"
+#include "postgresql/conninfo.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "bulkhead/net/resolve.hpp"
+#include "postgresql/passfile.hpp"
+#include "postgresql/pg_url.hpp"
 #include "session.hpp"
 
 namespace database {

@@ -1,4 +1,4 @@
-#include "replicas.hpp"
+#include "postgresql/replicas.hpp"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -8,7 +8,7 @@
 #include <charconv>
 #include <chrono>
 
-#include "conninfo.hpp"
+#include "postgresql/conninfo.hpp"
 
 namespace database {
 

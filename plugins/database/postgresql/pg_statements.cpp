@@ -1,4 +1,4 @@
-#include "postgresql.hpp"
+#include "postgresql/pg_statements.hpp"
 
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
@@ -13,7 +13,7 @@
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/text/hex.hpp"
-#include "session.hpp"
+#include "outcome.hpp"
 
 namespace database {
 
