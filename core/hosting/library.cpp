@@ -61,6 +61,15 @@ std::shared_ptr<Library> Library::open(const std::string& path, std::string* err
   return library;
 }
 
+std::shared_ptr<Library> Library::linked(const bh_plugin* descriptor, std::string* error) {
+  *error = check_descriptor(descriptor);
+  if (!error->empty()) return nullptr;
+  std::shared_ptr<Library> library(new Library);  // NOLINT: the constructor is private
+  library->path_ = "linked";
+  library->descriptor_ = descriptor;
+  return library;
+}
+
 std::string find_library(std::string_view id, const std::vector<std::string>& folders) {
   for (const std::string& folder : folders) {
     const auto path = std::filesystem::path(folder) / (std::string(id) + ".so");

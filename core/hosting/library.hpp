@@ -15,6 +15,8 @@ class Library {
  public:
   // Null and `error` ("people.so: is not ...") when refused.
   static std::shared_ptr<Library> open(const std::string& path, std::string* error);
+  // A plugin that is part of the program.
+  static std::shared_ptr<Library> linked(const bh_plugin* descriptor, std::string* error);
 
   const bh_plugin& descriptor() const { return *descriptor_; }
   const std::string& path() const { return path_; }

@@ -26,6 +26,29 @@ config::Issue Manager::issue_of(const Instance& plugin, const std::string& messa
   return {plugin.entry().pointer, "plugin '" + plugin.id() + "' (" + plugin.file() + "): " + message};
 }
 
+std::shared_ptr<Library> Manager::find_library_of(const config::PluginEntry& entry,
+                                                  const std::vector<std::string>& folders, config::Issue* issue) const {
+  std::string wrong;
+  std::shared_ptr<Library> library;
+  if (const auto linked = linked_.find(entry.id); linked != linked_.end()) {
+    library = Library::linked(linked->second, &wrong);
+  } else {
+    const std::string path = !entry.library.empty() ? entry.library : find_library(entry.id, folders);
+    if (path.empty()) {
+      std::string places;
+      for (const std::string& folder : folders) places += (places.empty() ? "" : ", ") + folder;
+      const std::string near = nearest(entry.id, library_names(folders));
+      *issue = {entry.pointer + "/id", "plugin '" + entry.id + "': no " + entry.id + ".so in " + places +
+                                           (near.empty() ? "; correct the id, or name the file with 'library'"
+                                                         : ", did you mean '" + near + "'?")};
+      return nullptr;
+    }
+    library = Library::open(path, &wrong);
+  }
+  if (!library) *issue = {entry.pointer, "plugin '" + entry.id + "': " + wrong};
+  return library;
+}
+
 std::vector<config::Issue> Manager::create(const config::Config& config) {
   std::vector<std::string> folders = config.plugin_path;
   folders.push_back(default_plugin_folder());
@@ -41,20 +64,10 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
   };
   for (const config::PluginEntry& entry : config.plugins) {
     if (!entry.enabled) continue;
-    const std::string path = !entry.library.empty() ? entry.library : find_library(entry.id, folders);
-    if (path.empty()) {
-      std::string places;
-      for (const std::string& folder : folders) places += (places.empty() ? "" : ", ") + folder;
-      const std::string near = nearest(entry.id, library_names(folders));
-      fail(entry, {entry.pointer + "/id", "plugin '" + entry.id + "': no " + entry.id + ".so in " + places +
-                                              (near.empty() ? "; correct the id, or name the file with 'library'"
-                                                            : ", did you mean '" + near + "'?")});
-      continue;
-    }
-    std::string wrong;
-    const std::shared_ptr<Library> library = Library::open(path, &wrong);
+    config::Issue none;
+    const std::shared_ptr<Library> library = find_library_of(entry, folders, &none);
     if (!library) {
-      fail(entry, {entry.pointer, "plugin '" + entry.id + "': " + wrong});
+      fail(entry, none);
       continue;
     }
     const std::string_view schema = to_view(library->descriptor().schema);

@@ -27,6 +27,9 @@ class Manager {
   }
   ~Manager() { retire(); }
 
+  // The plugin of this id is part of the program; it is looked for nowhere else.
+  void link(const std::string& id, const bh_plugin* descriptor) { linked_[id] = descriptor; }
+
   // Loads, checks and creates every enabled plugin, in start order. On failure everything created
   // is destroyed again; each issue points into the configuration.
   std::vector<config::Issue> create(const config::Config& config);
@@ -48,11 +51,15 @@ class Manager {
   Instance* find(std::string_view id) const;
 
  private:
+  // Null and what is wrong.
+  std::shared_ptr<Library> find_library_of(const config::PluginEntry& entry, const std::vector<std::string>& folders,
+                                           config::Issue* issue) const;
   std::string sort_by_needs();
   config::Issue issue_of(const Instance& plugin, const std::string& message) const;
 
   Environment& environment_;
   const Redact redact_;
+  std::map<std::string, const bh_plugin*> linked_;
   std::vector<std::unique_ptr<Instance>> instances_;
   std::map<std::string, size_t> configs_;  // by id: marks of what each was given last, with defaults
   mutable std::mutex mutex_;

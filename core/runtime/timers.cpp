@@ -35,6 +35,12 @@ bool Timers::cancel(uint64_t id) {
   return found;
 }
 
+void Timers::settle() {
+  std::unique_lock lock(mutex_);
+  changed_.notify_one();
+  finished_.wait(lock, [this] { return running_ == 0 && (due_.empty() || due_.begin()->first.first > now_ns()); });
+}
+
 void Timers::stop() {
   {
     const std::lock_guard lock(mutex_);

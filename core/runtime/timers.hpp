@@ -23,6 +23,8 @@ class Timers {
   uint64_t start(uint64_t delay_ms, uint64_t period_ms, std::function<void()> run);
   // [any] Returns when the callback no longer runs, at once inside it. False if there was none.
   bool cancel(uint64_t id);
+  // The clock was moved: returns when what is due by now has run. Not from a callback.
+  void settle();
   void stop();
 
  private:

@@ -39,7 +39,7 @@ def test_what_they_say(packages):
     needs = field(packages["bulkhead"], "Depends")
     for library in ("libpistache0", "libsoci-core4.0", "libpq5", "libssl3", "libhiredis0.14", "libprometheus-cpp-core1.0", "ca-certificates", "libc6 (>="):
         assert library in needs, needs
-    assert field(packages["bulkhead"], "Architecture") == "amd64" and field(packages["bulkhead-dev"], "Architecture") == "all"
+    assert {field(package, "Architecture") for package in packages.values()} == {"amd64"}
     control = subprocess.run(["dpkg-deb", "--ctrl-tarfile", str(packages["bulkhead"])], capture_output=True, check=True).stdout
     names = subprocess.run(["tar", "-t"], input=control, capture_output=True, check=True).stdout.decode().split()
     assert {"./conffiles", "./postinst", "./prerm", "./postrm", "./md5sums"} <= set(names)

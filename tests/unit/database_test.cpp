@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "bulkhead/services/sql.hpp"
-#include "bulkhead/testing.hpp"
+#include "bulkhead/testing/local_host.hpp"
 #include "lookup_batch.hpp"
 #include "migrations.hpp"
 #include "postgresql/conninfo.hpp"
@@ -476,12 +476,12 @@ bulkhead::Json configuration(const File& file) {
 
 }  // namespace
 
-// The plugin through the fake host: readiness, refusals, metrics.
+// The plugin through the host: readiness, refusals, metrics.
 TEST(Plugin, ServesAndStops) {
   const File file;
-  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  bulkhead::testing::LocalHost host(bh_plugin_v1());
   host.create(configuration(file));
-  const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
+  const auto* api = static_cast<const bh_sql*>(host.service(BH_SQL_ID));
   EXPECT_EQ(api->dialect, BH_SQL_SQLITE);
   std::promise<bh_status> promise;
   bh_sql_query query = SqlQuery{.sql = "select 1"}.to_query();
@@ -500,10 +500,11 @@ TEST(Plugin, ServesAndStops) {
   }
   EXPECT_EQ(promise.get_future().get(), BH_OK);
   host.stop();
-  EXPECT_TRUE(std::any_of(host.records.begin(), host.records.end(), [](const auto& r) {
+  const auto records = host.records();
+  EXPECT_TRUE(std::any_of(records.begin(), records.end(), [](const auto& r) {
     return r.metric == "db_query_latency_seconds" && r.labels[0] == "select";
   }));
-  EXPECT_TRUE(std::any_of(host.records.begin(), host.records.end(), [](const auto& r) {
+  EXPECT_TRUE(std::any_of(records.begin(), records.end(), [](const auto& r) {
     return r.metric == "db_pool_size" && r.labels[0] == "test" && r.value > 0;
   }));
 }
@@ -511,9 +512,9 @@ TEST(Plugin, ServesAndStops) {
 // Whoever came to such a query while it could not be run held everybody up, and the migration too.
 TEST(Plugin, QueriesThatWaitGoOnAfterAMigration) {
   const File file;
-  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  bulkhead::testing::LocalHost host(bh_plugin_v1());
   host.create(configuration(file));
-  const auto* api = static_cast<const bh_sql*>(host.published.at(BH_SQL_ID));
+  const auto* api = static_cast<const bh_sql*>(host.service(BH_SQL_ID));
   bh_error err{};
   err.size = sizeof err;
   struct Ended {
@@ -563,7 +564,7 @@ TEST(Plugin, QueriesThatWaitGoOnAfterAMigration) {
 }
 
 TEST(Plugin, RefusesABadUrl) {
-  bulkhead::testing::FakeHost host(bh_plugin_v1());
+  bulkhead::testing::LocalHost host(bh_plugin_v1());
   EXPECT_THROW(host.create({{"url", "mysql://x"}, {"pool", bulkhead::Json::object()}}), std::runtime_error);
 }
 

@@ -2,7 +2,8 @@
 
 #include <random>
 
-#include "bulkhead/testing.hpp"
+#include "bulkhead/testing/local_host.hpp"
+#include "bulkhead/testing/local_sql.hpp"
 #include "bulkhead/text/fields.hpp"
 #include "conditions.hpp"
 #include "csv.hpp"
@@ -305,52 +306,61 @@ TEST(Conditions, TagsMayHoldCommas) {
 
 namespace {
 
-// A bh.sql that takes no more work, as when the database went down.
-bh_sql down() {
-  bh_sql api{};
-  api.size = sizeof api;
-  api.dialect = BH_SQL_SQLITE;
-  api.submit = [](void*, const bh_sql_query*, bh_error* err) {
-    return bulkhead::set_error(err, BH_E_UNAVAILABLE, "down");
-  };
-  api.lookup = [](void*, const bh_sql_lookup*, bh_error* err) {
-    return bulkhead::set_error(err, BH_E_UNAVAILABLE, "down");
-  };
-  api.transact = [](void*, const bh_sql_transaction*, bh_error* err) {
-    return bulkhead::set_error(err, BH_E_UNAVAILABLE, "down");
-  };
-  api.migrate = [](void*, const bh_sql_migrations* m, bh_error*) -> bh_status {
-    bh_sql_result result{};
-    result.size = sizeof result;
-    m->done(m->arg, &result);
-    return BH_OK;
-  };
-  return api;
+using bulkhead::testing::Call;
+using bulkhead::testing::LocalHost;
+using bulkhead::testing::LocalSql;
+
+const bulkhead::Json kUnseeded = {{"seed", ""}, {"kpi_interval_s", 0}};
+const bulkhead::testing::Headers kJson = {{"content-type", "application/json"}};
+
+// As somebody who may do everything.
+Call as_writer(Call call) {
+  call.scopes = "people:read people:write people:delete";
+  return call;
 }
+
+// Waits for what `done` sees on another thread.
+template <typename Done>
+void wait_until(LocalHost& host, Done done) {
+  for (int i = 0; i < 5000 && !done(); ++i) {
+    host.call({.target = "/"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+struct Served {
+  LocalSql sql;
+  LocalHost host{bh_plugin_v1()};
+
+  explicit Served(const bulkhead::Json& config = kUnseeded) {
+    host.offer(BH_SQL_ID, BH_SQL_VERSION, sql.api(), sql.self());
+    host.create(config);
+    host.start();
+    wait_until(host, [this] { return host.health() == BH_READY; });
+  }
+  bulkhead::testing::Answer call(Call made) { return host.call(as_writer(std::move(made))); }
+};
+
+const char* const kBraund =
+    R"({"survived": false, "passengerClass": 3, "name": "Mr. Owen Harris Braund", "sex": "male", "age": 22.0,
+        "siblingsOrSpousesAboard": 1, "parentsOrChildrenAboard": 0, "fare": 7.25})";
 
 }  // namespace
 
 TEST(Plugin, BadInputIsRefusedBeforeTheDatabaseIsAsked) {
-  const bh_sql api = down();
-  bulkhead::testing::FakeHost host(bh_plugin_v1());
-  host.provide(BH_SQL_ID, BH_SQL_VERSION, &api, nullptr);
-  host.create({{"seed", ""}, {"kpi_interval_s", 0}});
-  host.start();
-  EXPECT_EQ(host.health, BH_READY);
-  EXPECT_EQ(host.call({.target = "/people/not-a-uuid"}).status, 400);
-  EXPECT_EQ(host.call({.target = "/people?limit=x"}).status, 400);
-  EXPECT_EQ(host.call({.target = "/people", .headers = {{"accept", "text/html"}}}).status, 406);
-  EXPECT_EQ(host.call({.method = "POST", .target = "/people", .body = "{}"}).status, 415);
-  EXPECT_EQ(
-      host.call({.method = "POST", .target = "/people", .headers = {{"content-type", "application/json"}}, .body = "{"})
-          .status,
-      400);
-  const auto invalid = host.call(
-      {.method = "POST", .target = "/people", .headers = {{"content-type", "application/json"}}, .body = "{}"});
+  Served served;
+  served.sql.set_down(true);
+  EXPECT_EQ(served.call({.target = "/people/not-a-uuid"}).status, 400);
+  EXPECT_EQ(served.call({.target = "/people?limit=x"}).status, 400);
+  EXPECT_EQ(served.call({.target = "/people", .headers = {{"accept", "text/html"}}}).status, 406);
+  EXPECT_EQ(served.call({.method = "POST", .target = "/people", .body = "{}"}).status, 415);
+  EXPECT_EQ(served.call({.method = "POST", .target = "/people", .headers = kJson, .body = "{"}).status, 400);
+  const auto invalid = served.call({.method = "POST", .target = "/people", .headers = kJson, .body = "{}"});
   EXPECT_EQ(invalid.status, 422);
   EXPECT_EQ(invalid.json()["errors"].size(), 6u);
-  EXPECT_EQ(host.call({.target = "/people/" + passenger_uuid("1")}).status, 503) << "down";
-  EXPECT_EQ(host.call({.method = "PATCH",
+  EXPECT_EQ(served.call({.target = "/people/" + passenger_uuid("1")}).status, 503) << "down";
+  EXPECT_EQ(served
+                .call({.method = "PATCH",
                        .target = "/people/" + passenger_uuid("1"),
                        .headers = {{"content-type", "text/plain"}}})
                 .header("accept-patch")
@@ -358,9 +368,44 @@ TEST(Plugin, BadInputIsRefusedBeforeTheDatabaseIsAsked) {
             0u);
 }
 
-TEST(Plugin, NeedsItsGrantAndItsSeed) {
-  bulkhead::testing::FakeHost host(bh_plugin_v1());
-  EXPECT_THROW(host.create({{"seed", "/nowhere.csv"}, {"kpi_interval_s", 0}}), std::runtime_error);
-  host.create({{"seed", ""}, {"kpi_interval_s", 0}});
-  EXPECT_THROW(host.start(), std::runtime_error) << "nobody publishes bh.sql";
+TEST(Plugin, ARecordsLife) {
+  Served served;
+  const auto made = served.call({.method = "POST", .target = "/people", .headers = kJson, .body = kBraund});
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string at = made.header("location");
+  EXPECT_EQ(served.call({.target = at}).json()["name"], "Mr. Owen Harris Braund");
+  EXPECT_EQ(served.call({.target = "/people"}).json().size(), 1u);
+  const auto patched = served.call({.method = "PATCH",
+                                    .target = at,
+                                    .headers = {{"content-type", "application/merge-patch+json"}},
+                                    .body = R"({"age": 23})"});
+  EXPECT_EQ(patched.status, 200) << patched.body;
+  EXPECT_EQ(served.call({.target = at, .headers = {{"if-none-match", patched.header("etag")}}}).status, 304);
+  EXPECT_EQ(served.call({.method = "DELETE", .target = at}).status, 204);
+  EXPECT_EQ(served.call({.target = at}).status, 404);
+}
+
+// What a second implementation of a host would get wrong: see architecture of the chain.
+TEST(Plugin, IsServedAsByTheHost) {
+  Served served;
+  EXPECT_EQ(served.host.call({.target = "/people"}).status, 401) << "scopes are checked";
+  EXPECT_EQ(served.host.call({.target = "/people", .scopes = "other"}).status, 403);
+  EXPECT_EQ(served.call({.method = "HEAD", .target = "/people"}).status, 200);
+  EXPECT_EQ(served.call({.method = "HEAD", .target = "/people"}).body, "");
+  EXPECT_EQ(served.call({.method = "TRACE", .target = "/people"}).status, 405);
+  EXPECT_EQ(served.call({.target = "/x/../people"}).status, 200) << "dot segments are resolved";
+  EXPECT_EQ(served.call({.target = "/nowhere"}).header("content-type"), "application/problem+json");
+  EXPECT_EQ(served.call({.method = "POST", .target = "/people", .headers = kJson, .body = std::string(2'000'000, ' ')})
+                .status,
+            413);
+}
+
+TEST(Plugin, NeedsItsServiceAndItsSeed) {
+  LocalSql sql;
+  LocalHost host(bh_plugin_v1());
+  EXPECT_THROW(host.create(kUnseeded), std::runtime_error) << "nobody offers bh.sql";
+  LocalHost other(bh_plugin_v1());
+  other.offer(BH_SQL_ID, BH_SQL_VERSION, sql.api(), sql.self());
+  EXPECT_THROW(other.create({{"seed", "/nowhere.csv"}, {"kpi_interval_s", 0}}), std::runtime_error);
+  EXPECT_THROW(other.create({{"sed", ""}}), std::runtime_error) << "the schema is checked";
 }

@@ -13,12 +13,6 @@ namespace {
 // Everything of a head but date, id and the answer's own fields.
 constexpr size_t kFixed = 256;
 
-// What the host says itself, and what is meant for a cache inside it.
-bool kept_back(std::string_view name) {
-  return name == "content-length" || name == "transfer-encoding" || name == "connection" || name == "keep-alive" ||
-         name == "date" || name == "x-request-id" || name == BH_HEADER_SURROGATE_KEY;
-}
-
 bool sane(const bh_pair& field) {
   const std::string_view name = to_view(field.name), value = to_view(field.value);
   if (name.empty()) return false;
@@ -37,6 +31,11 @@ char* put(char* to, std::string_view text) {
 char* put_number(char* to, uint64_t value) { return std::to_chars(to, to + 20, value).ptr; }
 
 }  // namespace
+
+bool kept_back(std::string_view name) {
+  return name == "content-length" || name == "transfer-encoding" || name == "connection" || name == "keep-alive" ||
+         name == "date" || name == "x-request-id" || name == BH_HEADER_SURROGATE_KEY;
+}
 
 std::string_view write_head(chain::Run& run, bool keep_alive, std::string_view date, bool* dropped) {
   exchange::Answer& answer = run.answer;
