@@ -12,6 +12,20 @@ void Run::start(Runner& by, Channel& to, std::shared_ptr<const Table> with) {
   channel = &to;
   table = std::move(with);
   plan = &table->unmatched;
+  loans_.clear();
+  started_.store(true, std::memory_order_release);
+}
+
+const bh_request* Run::lend(const bh_request* lent) {
+  const std::lock_guard lock(mutex_);
+  return loans_.emplace_back(std::make_unique<LentRequest>(*lent))->view();
+}
+
+void Run::end_loan(const bh_request* lent) {
+  if (holds() != 0) return;  // until clear(): whoever holds the exchange may look at it
+  const std::lock_guard lock(mutex_);
+  for (const auto& loan : loans_)
+    if (loan->view() == lent) loan->poison();
 }
 
 void Run::skip_hooks() {
@@ -20,6 +34,8 @@ void Run::skip_hooks() {
 }
 
 void Run::clear() {
+  started_.store(false, std::memory_order_release);
+  for (const auto& loan : loans_) loan->poison();  // and kept, until the run is used again
   Exchange::clear();
   runner = nullptr;
   channel = nullptr;

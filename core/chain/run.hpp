@@ -9,7 +9,9 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
+#include <vector>
 
+#include "core/chain/lent_request.hpp"
 #include "core/chain/table.hpp"
 #include "core/exchange/exchange.hpp"
 
@@ -68,6 +70,20 @@ class Run final : public exchange::Exchange {
   }
   bool resumed() const { return (turn_.load(std::memory_order_acquire) & 1) != 0; }
 
+  // [any] Between start() and clear().
+  bool started() const { return started_.load(std::memory_order_acquire); }
+  // [home thread] It is lent to plugins outside of their steps: to sinks, to on_end callbacks.
+  bool lent() const { return lent_; }
+  template <typename Work>
+  void while_lent(Work work) {
+    lent_ = true;
+    work();
+    lent_ = false;
+  }
+  // In checked mode: a copy for one step, poisoned when the loan ends.
+  const bh_request* lend(const bh_request* request);
+  void end_loan(const bh_request* lent);
+
   // ---- home thread
   // What arrived was not understood as a request: no plugin is told of it.
   void skip_hooks();
@@ -124,8 +140,11 @@ class Run final : public exchange::Exchange {
   std::atomic<uintptr_t> turn_{0};         // the owner's address; the lowest bit says that it has resumed
   std::atomic<uint32_t> ticket_{0};        // of the step on the executor; tickets wrap
   std::atomic<uint64_t> result_{0};        // ticket << 32 | flow
-  std::mutex mutex_;                       // a step that is superseded changes nothing any more
+  std::atomic<bool> started_{false};
+  bool lent_ = false;
+  std::mutex mutex_;  // a step that is superseded changes nothing any more
   bh_error error_{};
+  std::vector<std::unique_ptr<LentRequest>> loans_;  // in checked mode
 };
 
 }  // namespace bulkhead::chain

@@ -97,7 +97,7 @@ Wait Runner::written(Run& run) {
   run.end_life();
   run.channel = nullptr;
   run.finished_ns = runtime::now_ns();
-  run.notes.run_end_callbacks();
+  run.while_lent([&run] { run.notes.run_end_callbacks(); });
   run.enter(kCompleteRow);
   return advance(run);
 }
@@ -110,7 +110,7 @@ Wait Runner::abandoned(Run& run) {
   if (run.armed()) run.home().deadlines().disarm(run);
   stop_waiting(run);
   run.finished_ns = runtime::now_ns();
-  run.notes.run_end_callbacks();
+  run.while_lent([&run] { run.notes.run_end_callbacks(); });
   run.enter(kCompleteRow);
   return advance(run);
 }
@@ -328,7 +328,8 @@ void Runner::begin_span(Run& run, const StepRef& step) {
   const StepLabel& label = run.table->labels[step.number];
   std::string name(label.plugin);
   name.append(" ").append(label.phase);
-  run.step_span = tracing_.begin(label.plugin, run.handle(), nullptr, BH_SPAN_STEP, to_str(name));
+  run.while_lent(
+      [&] { run.step_span = tracing_.begin(label.plugin, run.handle(), nullptr, BH_SPAN_STEP, to_str(name)); });
 }
 
 void Runner::end_step(Run& run) {

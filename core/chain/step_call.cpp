@@ -1,6 +1,7 @@
 #include "core/chain/step_call.hpp"
 
 #include "bulkhead/value.hpp"
+#include "core/runtime/checks.hpp"
 #include "core/telemetry/frame.hpp"
 
 namespace bulkhead::chain {
@@ -12,7 +13,11 @@ bh_flow call_step(Run& run, const StepRef& step, const bh_request* rq, std::stri
   err->size = sizeof *err;
   err->code = BH_OK;
   err->message[0] = '\0';
-  return step.run(step.self, run.handle(), rq, err);
+  if (!runtime::checked()) return step.run(step.self, run.handle(), rq, err);
+  const bh_request* const lent = run.lend(rq);
+  const bh_flow flow = step.run(step.self, run.handle(), lent, err);
+  run.end_loan(lent);
+  return flow;
 }
 
 }  // namespace bulkhead::chain

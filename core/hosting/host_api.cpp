@@ -7,8 +7,10 @@
 #include "bulkhead/services/metric_sink.h"
 #include "bulkhead/services/trace_sink.h"
 #include "core/exchange/exchange.hpp"
+#include "core/hosting/checked_api.hpp"
 #include "core/hosting/host_api.hpp"
 #include "core/hosting/instance.hpp"
+#include "core/runtime/checks.hpp"
 #include "core/runtime/clock.hpp"
 #include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
@@ -248,6 +250,9 @@ struct HostApi {
   }
 };
 
-void fill_host(Instance& instance, bh_host* host) { HostApi::fill(instance, host); }
+void fill_host(Instance& instance, bh_host* host) {
+  HostApi::fill(instance, host);
+  if (runtime::checked()) check_calls(host);
+}
 
 }  // namespace bulkhead::hosting

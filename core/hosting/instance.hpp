@@ -87,6 +87,7 @@ class Instance {
   friend struct HostApi;
   friend struct ExchangeApi;
   friend struct ExtensionApi;
+  friend struct CheckedApi;
 
   bool setting_up() const { return life_ == Life::kCreating || life_ == Life::kStarting; }
   bool granted(std::string_view kind, std::string_view what) const;
@@ -102,6 +103,7 @@ class Instance {
   std::shared_ptr<Library> library_;
   config::PluginEntry entry_;  // without its configuration
   bh_host host_{};
+  bh_host unchecked_{};  // in checked mode: what stands behind the checks
   chain::Owner owner_;
   std::atomic<Life> life_{Life::kMapped};
   void* self_ = nullptr;

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "core/runtime/checks.hpp"
 #include "core/runtime/clock.hpp"
 
 namespace bulkhead::http {
@@ -213,7 +214,7 @@ void IoThread::run_calls() {
 chain::Run* IoThread::take_run(chain::Runner& runner, chain::Channel& channel) {
   const std::shared_ptr<const chain::Table>& with = table(runner);
   chain::Run* run = nullptr;
-  if (free_runs_.empty()) {
+  if (free_runs_.empty() || (runtime::checked() && free_runs_.size() < kMaxFreeRuns / 2)) {
     run = new chain::Run(*this);
   } else {
     run = free_runs_.back();
@@ -229,8 +230,9 @@ void IoThread::recycle(Exchange* ex) {
   auto* run = static_cast<chain::Run*>(ex);
   run->clear();
   exchanges_.store(exchanges_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+  // In checked mode each waits for its turn again, so that a stale handle is known as one.
   if (free_runs_.size() < kMaxFreeRuns)
-    free_runs_.push_back(run);
+    free_runs_.insert(runtime::checked() ? free_runs_.begin() : free_runs_.end(), run);
   else
     delete run;
 }

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/runtime/checks.hpp"
+
 namespace bulkhead::runtime {
 
 // Bump allocator. Never frees single pieces; reset() keeps the first block, so an
@@ -31,6 +33,8 @@ class Arena {
     return {p, text.size()};
   }
   void reset() {
+    if (checked())
+      for (const auto& block : blocks_) poison(block.get(), kBlock);  // larger ones are freed
     if (blocks_.size() > 1) blocks_.resize(1);
     if (!blocks_.empty()) {
       next_ = blocks_.front().get();

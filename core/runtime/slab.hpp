@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/runtime/checks.hpp"
+
 namespace bulkhead::runtime {
 
 class Slab {
@@ -88,6 +90,7 @@ class SlabPool {
   void give(SlabRef ref) {
     Slab* slab = ref.reclaim();
     if (slab == nullptr) return;
+    if (checked()) poison(slab->data(), slab->capacity());
     if (slab->capacity() == Slab::kStandard && free_.size() < kMax)
       free_.push_back(slab);
     else

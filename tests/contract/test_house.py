@@ -38,6 +38,10 @@ def test_one_file_knows_the_event_loop():
     assert [path for path in sources("core") if "pistache" in (ROOT / path).read_text().lower().replace("pistache's reactor", "")] == ["core/http/loop.cpp"]
 
 
+def test_one_file_knows_the_grammar():
+    assert [path for path in sources("core") if "boost/beast" in (ROOT / path).read_text()] == ["core/http/http1/parser.cpp"]
+
+
 def test_the_chain_knows_no_protocol():
     for path in sources("core/chain", "core/exchange"):
         text = (ROOT / path).read_text().lower().replace("-", "_")

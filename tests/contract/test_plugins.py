@@ -428,12 +428,3 @@ def test_every_first_party_plugin_describes_its_configuration():
         symbols = {line.split()[2] for line in exported.splitlines() if line.split()[1] != "A"}
         sanitizer = {symbol for symbol in symbols if symbol.startswith(("__asan", "__odr_asan", "__ubsan", "__tsan"))}
         assert symbols - sanitizer == {"bh_plugin_v1"}, library
-
-
-def test_folders_keep_their_direction():
-    for pattern, folder in ((r'#include "(core|plugins)/', "plugins"), (r'#include "(core|plugins)/', "sdk"), (r'#include "plugins/', "core")):
-        found = subprocess.run(["grep", "-rnE", pattern, folder], cwd=ROOT, capture_output=True, text=True).stdout
-        assert found == "", found
-    for header, folder in (("pistache/", "core/http"), ("boost/beast", "core/http"), ("soci/", "plugins/database")):
-        found = subprocess.run(["grep", "-rlE", f'#include [<"]{header}', "core", "sdk", "plugins"], cwd=ROOT, capture_output=True, text=True).stdout.split()
-        assert found and all(path.startswith(folder + "/") for path in found), found
