@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "accesslog_config.hpp"
 #include "accesslog_embedded.hpp"
 #include "bulkhead/extensions/reopen.h"
 #include "bulkhead/extensions/trace_context.hpp"
@@ -19,8 +20,8 @@
 
 namespace accesslog {
 
+using accesslog_config::Config;
 using bulkhead::hex;
-using bulkhead::Json;
 using bulkhead::Request;
 using bulkhead::to_str;
 
@@ -28,16 +29,16 @@ namespace {
 
 constexpr uint64_t kKiB = 1024;
 
-std::vector<Rule> read_rules(const Json& config) {
+std::vector<Rule> read_rules(const std::vector<Config::Rule>& config) {
   std::vector<Rule> rules;
   for (size_t i = 0; i < config.size(); ++i) {
-    const Json& each = config[i];
+    const Config::Rule& each = config[i];
     Rule& rule = rules.emplace_back();
-    rule.route = each.at("route");
-    rule.method = each.at("method");
-    rule.slower_than_ns = each.at("slower_than_ms").get<uint64_t>() * 1'000'000;
-    rule.sample = each.at("sample");
-    const std::string status = each.at("status");
+    rule.route = each.route;
+    rule.method = each.method;
+    rule.slower_than_ns = uint64_t{each.slower_than_ms} * 1'000'000;
+    rule.sample = each.sample;
+    const std::string& status = each.status;
     if (!parse_statuses(status, &rule.status_from, &rule.status_to))
       throw bulkhead::Failure(BH_E_CONFIG, "/rules/" + std::to_string(i) + "/status: '" + status +
                                                "' is not a status: write 404, 5xx or 400-499");
@@ -57,11 +58,9 @@ double place_of(std::string_view id) {
 
 namespace {
 
-bool on_terminal(const Json& config) {
-  return config.at("file").get_ref<const std::string&>().empty() && ::isatty(STDOUT_FILENO) == 1;
-}
-bool wants_text(const Json& config) {
-  const std::string format = config.at("format");
+bool on_terminal(const Config& config) { return config.file.empty() && ::isatty(STDOUT_FILENO) == 1; }
+bool wants_text(const Config& config) {
+  const std::string& format = config.format;
   return format == "text" || (format == "auto" && on_terminal(config));
 }
 bool no_colour() {  // no-color.org
@@ -73,12 +72,12 @@ bool no_colour() {  // no-color.org
 
 class AccessLog : public bulkhead::Plugin {
  public:
-  AccessLog(bulkhead::Host h, const Json& config)
+  AccessLog(bulkhead::Host h, const Config& config)
       : Plugin(h),
-        service_(config.at("service")),
-        redact_(config.at("redact_query")),
-        rules_(read_rules(config.at("rules"))),
-        otlp_(config.at("otlp")),
+        service_(config.service),
+        redact_(config.redact_query),
+        rules_(read_rules(config.rules)),
+        otlp_(config.otlp),
         text_(wants_text(config)),
         colour_(on_terminal(config) && !no_colour()),
         traces_(h),
@@ -119,17 +118,16 @@ class AccessLog : public bulkhead::Plugin {
   const void* extension(std::string_view id) override { return id == BH_REOPEN_ID ? &reopen_ : nullptr; }
 
  private:
-  std::unique_ptr<Writer> make_writer(const Json& config) {
-    const std::string file = config.at("file");
+  std::unique_ptr<Writer> make_writer(const Config& config) {
+    const std::string& file = config.file;
     try {
-      return std::make_unique<Writer>(
-          file, config.at("buffer_kib").get<uint64_t>() * kKiB, [this, file](const std::string& problem) {
-            const std::string_view where = file.empty() ? std::string_view("standard output") : std::string_view(file);
-            if (problem.empty())
-              host().info("the access log is written again", {{"file", where}});
-            else
-              host().error("the access log loses lines", {{"file", where}, {"error", problem}});
-          });
+      return std::make_unique<Writer>(file, config.buffer_kib * kKiB, [this, file](const std::string& problem) {
+        const std::string_view where = file.empty() ? std::string_view("standard output") : std::string_view(file);
+        if (problem.empty())
+          host().info("the access log is written again", {{"file", where}});
+        else
+          host().error("the access log loses lines", {{"file", where}, {"error", problem}});
+      });
     } catch (const std::runtime_error& error) {
       throw bulkhead::Failure(BH_E_CONFIG, std::string("/file: ") + error.what());
     }

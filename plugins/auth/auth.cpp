@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "auth_config.hpp"
 #include "auth_embedded.hpp"
 #include "authenticator.hpp"
 #include "bulkhead/plugin.hpp"

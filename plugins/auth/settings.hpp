@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "auth_config.hpp"
 #include "bulkhead/plugin.hpp"
 #include "issuer.hpp"
 
@@ -69,8 +70,8 @@ struct Settings {
   uint32_t failures_per_minute = 30;
 };
 
-Peppers::List peppers_of(const bulkhead::Json& config);
+Peppers::List peppers_of(const auth_config::Config& config);
 // Throws Failure(BH_E_CONFIG) with pointer and remedy.
-Settings read_settings(const bulkhead::Json& config);
+Settings read_settings(const auth_config::Config& config);
 
 }  // namespace auth

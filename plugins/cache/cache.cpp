@@ -8,19 +8,22 @@
 #include "bulkhead/services/cache.h"
 #include "bulkhead/services/sql.h"
 #include "bulkhead/text/glob.hpp"
+#include "cache_config.hpp"
 #include "cache_embedded.hpp"
 #include "fetch.hpp"
 
 namespace cache {
 
+using cache_config::Config;
+
 namespace {
 
-Settings read_settings(const bulkhead::Json& config) {
+Settings read_settings(const Config& config) {
   Settings settings;
-  settings.memory_bytes = config.at("memory_mb").get<size_t>() * 1024 * 1024;
-  settings.service = config.at("service");
-  settings.redis_timeout_ms = config.at("redis_timeout_ms");
-  if (const std::string url = config.at("redis"); !url.empty()) {
+  settings.memory_bytes = size_t{config.memory_mb} * 1024 * 1024;
+  settings.service = config.service;
+  settings.redis_timeout_ms = config.redis_timeout_ms;
+  if (const std::string& url = config.redis; !url.empty()) {
     if (const std::string wrong = bulkhead::parse_redis_url(url, &settings.redis_url); !wrong.empty())
       throw bulkhead::Failure(BH_E_CONFIG, "/redis: " + wrong);
     settings.redis = true;
@@ -32,13 +35,13 @@ Settings read_settings(const bulkhead::Json& config) {
 
 class Cache : public bulkhead::Plugin {
  public:
-  Cache(bulkhead::Host h, const bulkhead::Json& config) : Plugin(h), fetch_(h, read_settings(config)) {
-    for (const bulkhead::Json& each : config.at("routes")) {
+  Cache(bulkhead::Host h, const Config& config) : Plugin(h), fetch_(h, read_settings(config)) {
+    for (const Config::Route& each : config.routes) {
       auto route = std::make_unique<Route>();
-      route->pattern = each.at("route");
-      route->ttl_ns = static_cast<uint64_t>(each.at("ttl_s").get<double>() * 1e9);
-      route->cache_control = each.at("cache_control");
-      route->per_identity = each.at("per_identity");
+      route->pattern = each.route;
+      route->ttl_ns = static_cast<uint64_t>(each.ttl_s * 1e9);
+      route->cache_control = each.cache_control;
+      route->per_identity = each.per_identity;
       hook(
           BH_PREPARE,
           [this, i = routes_.size()](const bulkhead::Request& request) {

@@ -11,6 +11,7 @@
 #include "bulkhead/text/fields.hpp"
 #include "bulkhead/text/glob.hpp"
 #include "coder.hpp"
+#include "compression_config.hpp"
 #include "compression_embedded.hpp"
 
 namespace compression {
@@ -40,13 +41,14 @@ constexpr bulkhead::Attachment<JobPtr> kJob{"job"};
 
 class Compression : public bulkhead::Plugin {
  public:
-  Compression(bulkhead::Host h, const Json& config)
+  Compression(bulkhead::Host h, const compression_config::Config& config)
       : Plugin(h),
-        types_(config.at("types")),
-        exclude_(config.at("exclude")),
-        min_bytes_(config.at("min_bytes")),
-        levels_{config.at("gzip_level"), config.at("br_level"), config.at("zstd_level")} {
-    for (const Json& name : config.at("codings"))
+        types_(config.types),
+        exclude_(config.exclude),
+        min_bytes_(config.min_bytes),
+        levels_{static_cast<int>(config.gzip_level), static_cast<int>(config.br_level),
+                static_cast<int>(config.zstd_level)} {
+    for (const std::string& name : config.codings)
       for (const std::string_view known : bulkhead::kContentCodings)
         if (name == known) codings_.push_back(known);
     hook(BH_RESPOND, [this](const Request& request) { return begin(request); });

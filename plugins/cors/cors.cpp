@@ -9,6 +9,7 @@
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/text/fields.hpp"
 #include "bulkhead/text/glob.hpp"
+#include "cors_config.hpp"
 #include "cors_embedded.hpp"
 
 namespace cors {
@@ -58,14 +59,14 @@ std::string tokens(std::string_view list) {
 
 class Cors : public bulkhead::Plugin {
  public:
-  Cors(bulkhead::Host h, const Json& config)
+  Cors(bulkhead::Host h, const cors_config::Config& config)
       : Plugin(h),
-        origins_(config.at("origins")),
-        methods_(join(config.at("methods"))),
-        headers_(join(config.at("headers"))),
-        exposed_(join(config.at("expose"))),
-        max_age_(std::to_string(config.at("max_age_s").get<uint64_t>())),
-        credentials_(config.at("credentials")),
+        origins_(config.origins),
+        methods_(join(config.methods)),
+        headers_(join(config.headers)),
+        exposed_(join(config.expose)),
+        max_age_(std::to_string(config.max_age_s)),
+        credentials_(config.credentials),
         everybody_(std::find(origins_.begin(), origins_.end(), "*") != origins_.end()) {
     for (const std::string& origin : origins_) check_origin(origin);
     if (credentials_ && (everybody_ || headers_ == "*" || exposed_ == "*"))

@@ -11,6 +11,7 @@
 #include "bulkhead/extensions/notes.h"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"
+#include "database_config.hpp"
 #include "database_embedded.hpp"
 #include "pool.hpp"
 #include "postgresql/listener.hpp"
@@ -21,13 +22,30 @@ namespace database {
 
 namespace {
 
-// A URL of the configuration, with the password that goes with it. Throws where it is none.
-Url read_url(const bulkhead::Json& config, const std::string& pointer) {
+using database_config::Config;
+
+// The places of a configuration that name a database.
+struct Place {
+  std::string pointer, url;
+};
+
+Place main_place(const Config& config) { return {"/url", config.url}; }
+Place direct_place(const Config& config) { return {"/direct_url", config.direct_url}; }
+Place replica_place(const Config& config, size_t i) { return {"/replicas/" + std::to_string(i), config.replicas[i]}; }
+
+std::vector<Place> places_of(const Config& config) {
+  std::vector<Place> places{main_place(config)};
+  if (!config.direct_url.empty()) places.push_back(direct_place(config));
+  for (size_t i = 0; i < config.replicas.size(); ++i) places.push_back(replica_place(config, i));
+  return places;
+}
+
+// The URL, with the password that goes with it. Throws where it is none.
+Url read_url(const Config& config, const Place& place) {
   Url url;
-  const auto text = config.at(bulkhead::Json::json_pointer(pointer)).get<std::string>();
-  if (const std::string wrong = parse_url(text, &url); !wrong.empty())
-    throw bulkhead::Failure(BH_E_CONFIG, pointer + ": " + wrong);
-  if (url.password.empty() && url.backend->server) url.password = config.at("password");
+  if (const std::string wrong = parse_url(place.url, &url); !wrong.empty())
+    throw bulkhead::Failure(BH_E_CONFIG, place.pointer + ": " + wrong);
+  if (url.password.empty() && url.backend->server) url.password = config.password;
   return url;
 }
 
@@ -36,15 +54,13 @@ void forget(std::string* password) {
   password->clear();
 }
 
-// One of the databases that are named, at `pointer` of the configuration.
-SessionSettings read_session(const bulkhead::Json& config, const std::string& pointer,
-                             const std::stop_token& stopping) {
+SessionSettings read_session(const Config& config, const Place& place, const std::stop_token& stopping) {
   SessionSettings session;
   session.stopping = stopping;
-  session.url = read_url(config, pointer);
-  session.statement_timeout_ms = config.at("statement_timeout_ms");
-  session.connect_timeout_s = config.at("connect_timeout_s");
-  session.application_name = config.at("service");
+  session.url = read_url(config, place);
+  session.statement_timeout_ms = config.statement_timeout_ms;
+  session.connect_timeout_s = config.connect_timeout_s;
+  session.application_name = config.service;
   if (std::string& password = session.url.password; !password.empty()) {
     session.passfile = std::make_shared<Passfile>(password);
     forget(&password);
@@ -52,27 +68,25 @@ SessionSettings read_session(const bulkhead::Json& config, const std::string& po
   return session;
 }
 
-PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& stopping) {
+PoolSettings read_settings(const Config& config, const std::stop_token& stopping) {
   PoolSettings settings;
-  settings.session = read_session(config, "/url", stopping);
+  settings.session = read_session(config, main_place(config), stopping);
   const Backend& backend = *settings.session.url.backend;
-  const bulkhead::Json& pool = config.at("pool");
   const size_t usual_min = backend.usual_min, usual_max = backend.usual_max;
-  settings.min =
-      pool.value("min", pool.contains("max") ? std::min(usual_min, pool.at("max").get<size_t>()) : usual_min);
-  settings.max = pool.value("max", std::max(settings.min, usual_max));
+  settings.min = config.pool.min.value_or(std::min<size_t>(usual_min, config.pool.max.value_or(usual_max)));
+  settings.max = config.pool.max.value_or(std::max(settings.min, usual_max));
   if (settings.min > settings.max) throw bulkhead::Failure(BH_E_CONFIG, "/pool: min is greater than max");
-  settings.queue = config.at("queue");
-  settings.batch = config.at("batch");
-  settings.wait_timeout_ms = config.at("wait_timeout_ms");
-  settings.service = config.at("service");
-  settings.replica_lag_ms = config.at("replica_lag_ms");
-  if (!config.at("direct_url").get_ref<const std::string&>().empty()) {
-    settings.direct = read_session(config, "/direct_url", stopping);
+  settings.queue = config.queue;
+  settings.batch = config.batch;
+  settings.wait_timeout_ms = config.wait_timeout_ms;
+  settings.service = config.service;
+  settings.replica_lag_ms = config.replica_lag_ms;
+  if (!config.direct_url.empty()) {
+    settings.direct = read_session(config, direct_place(config), stopping);
     settings.session.pooled = true;
   }
-  for (size_t i = 0; i < config.at("replicas").size(); ++i) {
-    settings.replicas.push_back(read_session(config, "/replicas/" + std::to_string(i), stopping));
+  for (size_t i = 0; i < config.replicas.size(); ++i) {
+    settings.replicas.push_back(read_session(config, replica_place(config, i), stopping));
     settings.replicas.back().pooled = settings.session.pooled;
     settings.replicas.back().rows_written = settings.session.rows_written;
   }
@@ -84,20 +98,13 @@ PoolSettings read_settings(const bulkhead::Json& config, const std::stop_token& 
   return settings;
 }
 
-// The places of a configuration that name a database.
-std::vector<std::string> urls_of(const bulkhead::Json& config) {
-  std::vector<std::string> pointers{"/url"};
-  if (!config.at("direct_url").get_ref<const std::string&>().empty()) pointers.emplace_back("/direct_url");
-  for (size_t i = 0; i < config.at("replicas").size(); ++i) pointers.push_back("/replicas/" + std::to_string(i));
-  return pointers;
-}
-
 // The configuration with the parts of each URL but for its password.
 bulkhead::Json without_passwords(const bulkhead::Json& config) {
   bulkhead::Json plain = config;
-  for (const std::string& pointer : urls_of(config)) {
-    Url url = read_url(config, pointer);
-    plain[bulkhead::Json::json_pointer(pointer)] = {
+  const Config typed = config;
+  for (const Place& place : places_of(typed)) {
+    Url url = read_url(typed, place);
+    plain[bulkhead::Json::json_pointer(place.pointer)] = {
         {"keywords", url.keywords}, {"path", url.path}, {"has_password", !url.password.empty()}};
     forget(&url.password);
   }
@@ -148,12 +155,14 @@ class Database : public bulkhead::Plugin {
     if (without_passwords(config) != config_)
       throw bulkhead::Failure(BH_E_RESTART, "only passwords change while it runs");
     const PoolSettings& settings = pool_.settings();
-    for (const std::string& pointer : urls_of(config)) {
+    const Config typed = config;
+    for (const Place& place : places_of(typed)) {
+      const std::string& pointer = place.pointer;
       const bool replica = pointer.starts_with("/replicas/");
       const SessionSettings& session = replica                    ? settings.replicas[std::stoul(pointer.substr(10))]
                                        : pointer == "/direct_url" ? *settings.direct
                                                                   : settings.session;
-      Url url = read_url(config, pointer);
+      Url url = read_url(typed, place);
       if (session.passfile && !session.passfile->holds(url.password)) session.passfile->replace(url.password);
       forget(&url.password);
     }

@@ -4,6 +4,7 @@
 #include "bulkhead/extensions/introspect.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/text/scopes.hpp"
+#include "health_config.hpp"
 #include "health_embedded.hpp"
 
 namespace health {
@@ -12,9 +13,9 @@ using bulkhead::Json;
 
 class Health : public bulkhead::Plugin {
  public:
-  Health(bulkhead::Host h, const Json& config)
+  Health(bulkhead::Host h, const health_config::Config& config)
       : Plugin(h),
-        service_(config.at("service")),
+        service_(config.service),
         live_(nlohmann::ordered_json{{"status", "alive"}, {"service", service_}}.dump()),
         introspection_(h) {
     if (!introspection_) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");

@@ -6,6 +6,7 @@
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/metric_sink.h"
 #include "exposition.hpp"
+#include "metrics_config.hpp"
 #include "metrics_embedded.hpp"
 #include "requests.hpp"
 #include "store.hpp"
@@ -16,7 +17,8 @@ using bulkhead::Json;
 
 class Metrics : public bulkhead::Plugin {
  public:
-  Metrics(bulkhead::Host h, const Json& config) : Plugin(h), store_(config.at("max_series_per_metric")), traces_(h) {
+  Metrics(bulkhead::Host h, const metrics_config::Config& config)
+      : Plugin(h), store_(config.max_series_per_metric), traces_(h) {
     sink_.metric = [](void* self, uint32_t id, bh_str /*owner*/, const bh_metric* metric) {
       static_cast<Metrics*>(self)->store_.metric(id, *metric);
     };

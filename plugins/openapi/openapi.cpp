@@ -11,6 +11,7 @@
 #include "bulkhead/extensions/introspect.hpp"
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/text/ascii.hpp"
+#include "openapi_config.hpp"
 #include "openapi_embedded.hpp"
 
 namespace openapi {
@@ -19,8 +20,8 @@ using Json = nlohmann::ordered_json;
 
 class OpenApi : public bulkhead::Plugin {
  public:
-  OpenApi(bulkhead::Host h, const bulkhead::Json& config)
-      : Plugin(h), title_(config.at("title")), version_(config.at("version")), introspection_(h) {
+  OpenApi(bulkhead::Host h, const openapi_config::Config& config)
+      : Plugin(h), title_(config.title), version_(config.version), introspection_(h) {
     if (!introspection_) throw bulkhead::Failure(BH_E_UNSUPPORTED, "the host lacks bh.introspect/1");
     const bulkhead::Operations operation(openapi_embedded::operations_json);
     get("/", &OpenApi::index, operation("index"));

@@ -16,6 +16,7 @@
 #include "csv.hpp"
 #include "kpis.hpp"
 #include "patches.hpp"
+#include "people_config.hpp"
 #include "people_embedded.hpp"
 #include "query.hpp"
 #include "record.hpp"
@@ -90,8 +91,9 @@ void require_json_body(const Request& request) {
 
 class People : public bulkhead::Plugin {
  public:
-  People(bulkhead::Host h, const Json& config) : Plugin(h), kpis_(h), kpi_interval_s_(config.at("kpi_interval_s")) {
-    if (const std::string seed = config.at("seed"); !seed.empty()) seed_ = read_csv(seed);
+  People(bulkhead::Host h, const people_config::Config& config)
+      : Plugin(h), kpis_(h), kpi_interval_s_(config.kpi_interval_s) {
+    if (!config.seed.empty()) seed_ = read_csv(config.seed);
     const bulkhead::Operations operation(people_embedded::operations_json);
     get("/people", &People::list, operation("list"), {.scope = "people:read"});
     post("/people", &People::create, operation("create"), {.scope = "people:write"});

@@ -7,7 +7,7 @@
 namespace ratelimit {
 
 using bulkhead::Failure;
-using bulkhead::Json;
+using ratelimit_config::Config;
 
 namespace {
 constexpr double kLongestBurstUs = 10 * 365 * 86'400e6;
@@ -22,22 +22,22 @@ bool Limit::covers(std::string_view method, std::string_view route) const {
   return bulkhead::glob_match(routes, route);
 }
 
-std::vector<Limit> read_limits(const Json& config) {
+std::vector<Limit> read_limits(const Config& config) {
   std::vector<Limit> limits;
-  const Json& list = config.at("limits");
+  const auto& list = config.limits;
   for (size_t i = 0; i < list.size(); ++i) {
-    const Json& entry = list[i];
+    const Config::Limit& entry = list[i];
     const std::string pointer = "/limits/" + std::to_string(i);
     Limit limit;
-    limit.name = entry.at("name");
-    limit.routes = entry.at("routes");
-    limit.methods = entry.at("methods").get<std::vector<std::string>>();
-    const std::string by = entry.at("by");
+    limit.name = entry.name;
+    limit.routes = entry.routes;
+    limit.methods = entry.methods;
+    const std::string& by = entry.by;
     limit.by = by == "address" ? By::kAddress : by == "identity" ? By::kIdentity : By::kRoute;
-    limit.per_route = entry.at("per_route").get<bool>() || limit.by == By::kRoute;
-    limit.requests = entry.at("requests");
-    limit.window_s = entry.at("per_s");
-    limit.burst = entry.value("burst", limit.requests);
+    limit.per_route = entry.per_route || limit.by == By::kRoute;
+    limit.requests = entry.requests;
+    limit.window_s = entry.per_s;
+    limit.burst = entry.burst.value_or(entry.requests);
     if (limit.interval_us() < 1)
       throw Failure(BH_E_CONFIG, pointer + "/requests: more than a million a second is no limit");
     if (limit.interval_us() * static_cast<double>(limit.burst) > kLongestBurstUs)

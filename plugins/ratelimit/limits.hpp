@@ -8,6 +8,7 @@
 
 #include "bulkhead/plugin.hpp"
 #include "gcra.hpp"
+#include "ratelimit_config.hpp"
 
 namespace ratelimit {
 
@@ -27,6 +28,6 @@ struct Limit {
 };
 
 // Throws Failure(BH_E_CONFIG) with pointer and remedy.
-std::vector<Limit> read_limits(const bulkhead::Json& config);
+std::vector<Limit> read_limits(const ratelimit_config::Config& config);
 
 }  // namespace ratelimit

@@ -44,15 +44,15 @@ std::string key_of(const Limit& limit, const Request& request) {
 
 class RateLimit : public bulkhead::Plugin {
  public:
-  RateLimit(bulkhead::Host h, const Json& config)
-      : Plugin(h), table_(config.at("entries")), prefix_(config.at("service").get<std::string>() + ":ratelimit:") {
+  RateLimit(bulkhead::Host h, const ratelimit_config::Config& config)
+      : Plugin(h), table_(config.entries), prefix_(config.service + ":ratelimit:") {
     // Limits by identity run after authentication; all others before it, which saves its cost.
     for (Limit& limit : read_limits(config)) (limit.by == By::kIdentity ? late_ : early_).push_back(std::move(limit));
-    if (const std::string url = config.at("redis"); !url.empty()) {
+    if (const std::string& url = config.redis; !url.empty()) {
       SharedSettings settings;
       if (const std::string wrong = bulkhead::parse_redis_url(url, &settings.url); !wrong.empty())
         throw bulkhead::Failure(BH_E_CONFIG, "/redis: " + wrong);
-      settings.timeout_ms = config.at("redis_timeout_ms");
+      settings.timeout_ms = config.redis_timeout_ms;
       shared_ = std::make_unique<Shared>(h, settings);
     }
     if (!early_.empty()) hook(BH_ADMIT, [this](const Request& request) { return check(request, early_); });

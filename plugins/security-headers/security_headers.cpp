@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bulkhead/plugin.hpp"
+#include "security_headers_config.hpp"
 #include "security_headers_embedded.hpp"
 
 namespace security_headers {
@@ -24,10 +25,8 @@ bool is_html(std::string_view type) {
 
 class SecurityHeaders : public bulkhead::Plugin {
  public:
-  SecurityHeaders(bulkhead::Host h, const Json& config)
-      : Plugin(h),
-        api_policy_(config.at("content_security_policy")),
-        html_policy_(config.at("html_content_security_policy")) {
+  SecurityHeaders(bulkhead::Host h, const security_headers_config::Config& config)
+      : Plugin(h), api_policy_(config.content_security_policy), html_policy_(config.html_content_security_policy) {
     const auto set = [&](std::string_view name, const std::string& value) {
       if (value.empty()) return;
       for (const char c : value)
@@ -36,19 +35,19 @@ class SecurityHeaders : public bulkhead::Plugin {
       fixed_.emplace_back(name, value);
     };
     set("x-content-type-options", "nosniff");
-    set("x-frame-options", config.at("x_frame_options"));
-    set("referrer-policy", config.at("referrer_policy"));
-    set("permissions-policy", config.at("permissions_policy"));
-    set("cross-origin-opener-policy", config.at("cross_origin_opener_policy"));
-    set("cross-origin-resource-policy", config.at("cross_origin_resource_policy"));
+    set("x-frame-options", config.x_frame_options);
+    set("referrer-policy", config.referrer_policy);
+    set("permissions-policy", config.permissions_policy);
+    set("cross-origin-opener-policy", config.cross_origin_opener_policy);
+    set("cross-origin-resource-policy", config.cross_origin_resource_policy);
     set("origin-agent-cluster", "?1");
     set("x-dns-prefetch-control", "off");
     set("x-permitted-cross-domain-policies", "none");
-    const Json& hsts = config.at("hsts");
-    if (const uint64_t age = hsts.at("max_age_s"); age != 0) {
+    const auto& hsts = config.hsts;
+    if (const uint64_t age = hsts.max_age_s; age != 0) {
       hsts_ = "max-age=" + std::to_string(age);
-      if (hsts.at("include_subdomains")) hsts_ += "; includeSubDomains";
-      if (hsts.at("preload")) hsts_ += "; preload";
+      if (hsts.include_subdomains) hsts_ += "; includeSubDomains";
+      if (hsts.preload) hsts_ += "; preload";
     }
     hook(BH_RESPOND, [this](const bulkhead::Request& request) { return respond(request); });
   }

@@ -11,7 +11,7 @@
 
 namespace tracing {
 
-using bulkhead::Json;
+using tracing_config::Config;
 
 namespace {
 
@@ -64,14 +64,13 @@ void check_url(const std::string& key, const std::string& url) {
 }
 
 // Of one signal: its own endpoint as it stands, or the common one with the signal's path.
-std::string endpoint(const Json& config, const std::string& signal) {
+std::string endpoint(const Config& config, const std::string& own, const std::string& signal) {
   const std::string own_key = signal + "_endpoint";
-  std::string own = config.at(own_key);
   if (!own.empty()) {
     check_url(own_key, own);
     return own;
   }
-  std::string base = config.at("endpoint");
+  std::string base = config.endpoint;
   if (base.empty()) return {};
   check_url("endpoint", base);
   if (base.find('?') != std::string::npos)
@@ -81,8 +80,8 @@ std::string endpoint(const Json& config, const std::string& signal) {
   return base + "v1/" + signal;
 }
 
-void read_sampler(const Json& config, Settings* settings) {
-  const std::string name = config.at("sampler"), text = config.at("sampler_arg");
+void read_sampler(const Config& config, Settings* settings) {
+  const std::string &name = config.sampler, &text = config.sampler_arg;
   std::string_view root = name;
   SamplerSettings& sampler = settings->sampler;
   sampler.parent_based = root.starts_with("parentbased_");
@@ -96,16 +95,16 @@ void read_sampler(const Json& config, Settings* settings) {
     if (error != std::errc() || end != text.data() + text.size() || !(sampler.ratio >= 0 && sampler.ratio <= 1))
       refuse("sampler_arg", "'" + text + "' is not a share from 0 to 1");
   }
-  sampler.trust_sampled = config.at("trust_sampled");
-  sampler.slow_ms = config.at("slow_ms");
-  sampler.max_spans_per_second = config.at("max_spans_per_second");
-  for (const Json& rule : config.at("rules")) sampler.rules.push_back({rule.at("route"), rule.at("ratio")});
+  sampler.trust_sampled = config.trust_sampled;
+  sampler.slow_ms = config.slow_ms;
+  sampler.max_spans_per_second = config.max_spans_per_second;
+  for (const Config::Rule& rule : config.rules) sampler.rules.push_back({rule.route, rule.ratio});
 }
 
-void read_propagators(const Json& config, Settings* settings) {
+void read_propagators(const Config& config, Settings* settings) {
   constexpr std::array<std::string_view, 3> kKnown = {"tracecontext", "baggage", "none"};
   settings->trace_context = settings->baggage = false;
-  const std::string text = config.at("propagators");
+  const std::string& text = config.propagators;
   for (const std::string_view name : split(text)) {
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
       const std::string near = bulkhead::nearest(name, std::vector<std::string>(kKnown.begin(), kKnown.end()));
@@ -120,47 +119,47 @@ void read_propagators(const Json& config, Settings* settings) {
 
 }  // namespace
 
-Settings read_settings(const Json& config, std::string_view version) {
+Settings read_settings(const Config& config, std::string_view version) {
   Settings settings;
   DeliverySettings delivery;
-  delivery.json = config.at("protocol") == "http/json";
-  delivery.gzip = config.at("compression") == "gzip";
-  delivery.timeout_ms = config.at("timeout_ms");
-  delivery.headers = pairs("headers", config.at("headers").get<std::string>());
-  delivery.certificate = config.at("certificate");
-  delivery.client_certificate = config.at("client_certificate");
-  delivery.client_key = config.at("client_key");
+  delivery.json = config.protocol == "http/json";
+  delivery.gzip = config.compression == "gzip";
+  delivery.timeout_ms = config.timeout_ms;
+  delivery.headers = pairs("headers", config.headers);
+  delivery.certificate = config.certificate;
+  delivery.client_certificate = config.client_certificate;
+  delivery.client_key = config.client_key;
   delivery.user_agent = "OTel-OTLP-Exporter-Bulkhead/" + std::string(version);
   settings.traces = settings.logs = delivery;
-  settings.traces.url = endpoint(config, "traces");
-  settings.logs.url = endpoint(config, "logs");
-  const bool disabled = config.at("disabled");
+  settings.traces.url = endpoint(config, config.traces_endpoint, "traces");
+  settings.logs.url = endpoint(config, config.logs_endpoint, "logs");
+  const bool disabled = config.disabled;
   settings.export_traces = !disabled && !settings.traces.url.empty();
-  settings.take_logs = config.at("logs");
+  settings.take_logs = config.logs;
   settings.export_logs = !disabled && settings.take_logs && !settings.logs.url.empty();
-  const Json& batch = config.at("batch");
-  settings.batch = {batch.at("queue"), batch.at("size"), batch.at("delay_ms")};
-  settings.traces.total_timeout_ms = settings.logs.total_timeout_ms = batch.at("timeout_ms");
+  const Config::Batch& batch = config.batch;
+  settings.batch = {batch.queue, batch.size, batch.delay_ms};
+  settings.traces.total_timeout_ms = settings.logs.total_timeout_ms = batch.timeout_ms;
   if (settings.batch.batch > settings.batch.queue)
     refuse("batch/size", "a batch cannot be larger than the queue (batch/queue)");
-  const Json& limits = config.at("limits");
-  settings.limits = {limits.at("spans"), limits.at("attributes"), limits.at("links"), limits.at("text")};
-  settings.steps = config.at("steps");
-  settings.redact_query = config.at("redact_query");
+  const Config::Limits& limits = config.limits;
+  settings.limits = {limits.spans, limits.attributes, limits.links, limits.text};
+  settings.steps = config.steps;
+  settings.redact_query = config.redact_query;
   read_sampler(config, &settings);
   read_propagators(config, &settings);
 
   // What OTEL_RESOURCE_ATTRIBUTES says gives way to keys of their own.
-  settings.resource = pairs("resource", config.at("resource").get<std::string>());
+  settings.resource = pairs("resource", config.resource);
   const auto set = [&settings](std::string_view name, const std::string& value) {
     if (value.empty()) return;
     std::erase_if(settings.resource, [name](const auto& each) { return each.first == name; });
     settings.resource.emplace_back(name, value);
   };
-  set("service.name", config.at("service"));
-  set("service.version", config.at("service_version"));
-  set("service.instance.id", config.at("instance"));
-  set("deployment.environment.name", config.at("environment"));
+  set("service.name", config.service);
+  set("service.version", config.service_version);
+  set("service.instance.id", config.instance);
+  set("deployment.environment.name", config.environment);
   set("telemetry.sdk.name", "bulkhead");
   set("telemetry.sdk.language", "cpp");
   set("telemetry.sdk.version", std::string(version));

@@ -9,6 +9,7 @@
 #include "bulkhead/plugin.hpp"
 #include "exporter.hpp"
 #include "sampler.hpp"
+#include "tracing_config.hpp"
 
 namespace tracing {
 
@@ -26,6 +27,6 @@ struct Settings {
 };
 
 // Throws Failure (BH_E_CONFIG) that names the key.
-Settings read_settings(const bulkhead::Json& config, std::string_view version);
+Settings read_settings(const tracing_config::Config& config, std::string_view version);
 
 }  // namespace tracing

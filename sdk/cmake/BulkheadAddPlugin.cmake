@@ -2,6 +2,8 @@
 #
 # Builds NAME.so as the plugin contract wants it: one exported symbol, nothing left
 # undefined, no symbol that would pin the library in memory after a swap.
+# SCHEMA is also struct Config in "NAME_config.hpp", namespace NAME_config: the configuration's keys, types and
+# defaults, which a plugin's constructor takes instead of JSON.
 # SCHEMA and EMBED files are available to the sources as std::string_view constants in
 # "NAME_embedded.hpp", namespace NAME_embedded: "migrations/1-a.sql" is migrations_1_a_sql.
 # A target NAME_objects holds the same code for a test to link, debug and cover.
@@ -44,6 +46,16 @@ function(bulkhead_add_plugin name)
       DEPENDS ${files} ${BULKHEAD_CMAKE_DIR}/bulkhead_embed.cmake
       VERBATIM)
     set(arg_SOURCES ${arg_SOURCES} ${header})
+  endif()
+
+  if(arg_SCHEMA)
+    set(config ${generated}/${identifier}_config.hpp)
+    add_custom_command(OUTPUT ${config}
+      COMMAND ${CMAKE_COMMAND} -DSCHEMA=${CMAKE_CURRENT_SOURCE_DIR}/${arg_SCHEMA} -DOUTPUT=${config}
+              -DNAMESPACE=${identifier}_config -DNAME=${arg_SCHEMA} -P ${BULKHEAD_CMAKE_DIR}/bulkhead_config.cmake
+      DEPENDS ${arg_SCHEMA} ${BULKHEAD_CMAKE_DIR}/bulkhead_config.cmake
+      VERBATIM)
+    set(arg_SOURCES ${arg_SOURCES} ${config})
   endif()
 
   add_library(${name}_objects OBJECT ${arg_SOURCES})

@@ -1,9 +1,10 @@
 #include "bulkhead/plugin.hpp"
+#include "hello_config.hpp"
 #include "hello_embedded.hpp"
 
 class Hello : public bulkhead::Plugin {
  public:
-  Hello(bulkhead::Host host, const bulkhead::Json& config) : Plugin(host), greeting_(config.at("greeting")) {
+  Hello(bulkhead::Host host, const hello_config::Config& config) : Plugin(host), greeting_(config.greeting) {
     get("/hello/{name}", &Hello::greet, R"({"summary": "Greets."})");
   }
 

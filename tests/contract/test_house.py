@@ -52,7 +52,7 @@ def test_plugins_know_the_sdk_alone():
     for path in sources("plugins"):
         own = {file.name for file in (ROOT / "plugins" / path.split("/")[1]).rglob("*.hpp")}
         for header in included(path):
-            assert header.startswith("bulkhead/") or header.split("/")[-1] in own or header.endswith("_embedded.hpp"), f"{path}: {header}"
+            assert header.startswith("bulkhead/") or header.split("/")[-1] in own or header.endswith(("_embedded.hpp", "_config.hpp")), f"{path}: {header}"
 
 
 def test_a_database_is_known_in_its_folder():
@@ -71,6 +71,12 @@ def test_plugins_stay_on_the_face():
     for path in sources("plugins"):
         text = (ROOT / path).read_text()
         assert ".raw()" not in text and not re.search(r"\.size = sizeof", text), path
+
+
+def test_configuration_is_read_by_its_struct():
+    """Keys, types and defaults stand in schema.json; the build makes struct Config of it."""
+    for path in sources("plugins"):
+        assert not re.search(r'\bconfig\.(at|value|contains)\("', (ROOT / path).read_text()), path
 
 
 def test_files_can_be_read_at_once():
