@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "auth_embedded.hpp"
+#include "auth_migrations.hpp"
 
 namespace auth {
 
@@ -59,14 +59,7 @@ KeyStore::KeyStore(const bulkhead::Host& host) : sql_(host) {
   changes_ = "select " + columns + ", " + now_ + " from auth_keys where changed_ms >= :since";
 }
 
-void KeyStore::migrate(Done done) const {
-  const bool postgresql = sql_.dialect() == BH_SQL_POSTGRESQL;
-  const std::array<bh_sql_migration, 1> list = {
-      {{1, 0, BH_LIT("keys"),
-        bulkhead::to_str(postgresql ? auth_embedded::migrations_postgresql_0001_keys_sql
-                                    : auth_embedded::migrations_sqlite_0001_keys_sql)}}};
-  sql_.migrate("auth", list, std::move(done));
-}
+void KeyStore::migrate(Done done) const { sql_.migrate("auth", auth_migrations::kMigrations, std::move(done)); }
 
 // The text and the values are the awaiting frame's.
 bulkhead::Task<KeyStore::MaybeKey> KeyStore::one(std::string_view text, std::span<const bh_value> values,

@@ -5,7 +5,7 @@
 #include <memory>
 #include <thread>
 
-#include "people_embedded.hpp"
+#include "people_migrations.hpp"
 
 namespace people {
 
@@ -89,17 +89,7 @@ SqlResult checked(SqlResult result) {
 
 }  // namespace
 
-void Store::migrate(Done done) const {
-  namespace embedded = people_embedded;
-  const bool postgresql = sql_.dialect() == BH_SQL_POSTGRESQL;
-  const auto choose = [&](std::string_view a, std::string_view b) { return bulkhead::to_str(postgresql ? a : b); };
-  const bh_sql_migration list[] = {
-      {1, 0, BH_LIT("people"),
-       choose(embedded::migrations_postgresql_0001_people_sql, embedded::migrations_sqlite_0001_people_sql)},
-      {2, 0, BH_LIT("indexes"),
-       choose(embedded::migrations_postgresql_0002_indexes_sql, embedded::migrations_sqlite_0002_indexes_sql)}};
-  sql_.migrate("people", list, std::move(done));
-}
+void Store::migrate(Done done) const { sql_.migrate("people", people_migrations::kMigrations, std::move(done)); }
 
 namespace {
 

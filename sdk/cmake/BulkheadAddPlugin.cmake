@@ -4,6 +4,8 @@
 # undefined, no symbol that would pin the library in memory after a swap.
 # SCHEMA is also struct Config in "NAME_config.hpp", namespace NAME_config: the configuration's keys, types and
 # defaults, which a plugin's constructor takes instead of JSON.
+# A folder migrations/ is found by itself: its <dialect>/NNNN_name.sql are NAME_migrations::kMigrations in
+# "NAME_migrations.hpp".
 # SCHEMA and EMBED files are available to the sources as std::string_view constants in
 # "NAME_embedded.hpp", namespace NAME_embedded: "migrations/1-a.sql" is migrations_1_a_sql.
 # A target NAME_objects holds the same code for a test to link, debug and cover.
@@ -56,6 +58,17 @@ function(bulkhead_add_plugin name)
       DEPENDS ${arg_SCHEMA} ${BULKHEAD_CMAKE_DIR}/bulkhead_config.cmake
       VERBATIM)
     set(arg_SOURCES ${arg_SOURCES} ${config})
+  endif()
+
+  if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/migrations)
+    set(migrations ${generated}/${identifier}_migrations.hpp)
+    file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/migrations/*.sql)
+    add_custom_command(OUTPUT ${migrations}
+      COMMAND ${CMAKE_COMMAND} -DFOLDER=${CMAKE_CURRENT_SOURCE_DIR}/migrations -DOUTPUT=${migrations}
+              -DNAMESPACE=${identifier}_migrations -P ${BULKHEAD_CMAKE_DIR}/bulkhead_migrations.cmake
+      DEPENDS ${files} ${BULKHEAD_CMAKE_DIR}/bulkhead_migrations.cmake
+      VERBATIM)
+    set(arg_SOURCES ${arg_SOURCES} ${migrations})
   endif()
 
   add_library(${name}_objects OBJECT ${arg_SOURCES})

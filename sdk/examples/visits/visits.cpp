@@ -4,7 +4,7 @@
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.hpp"
-#include "visits_embedded.hpp"
+#include "visits_migrations.hpp"
 
 class Visits : public bulkhead::Plugin {
  public:
@@ -14,12 +14,8 @@ class Visits : public bulkhead::Plugin {
   // Services can be acquired from here on.
   void start() override {
     sql_.emplace(host());
-    const bool postgresql = sql_->dialect() == BH_SQL_POSTGRESQL;
-    const bh_sql_migration first{1, 0, BH_LIT("visits"),
-                                 bulkhead::to_str(postgresql ? visits_embedded::migrations_postgresql_0001_visits_sql
-                                                             : visits_embedded::migrations_sqlite_0001_visits_sql)};
     host().health(BH_STARTING, "waiting for the database");
-    sql_->migrate("visits", {&first, 1}, [this](const bulkhead::SqlResult& result) {
+    sql_->migrate("visits", visits_migrations::kMigrations, [this](const bulkhead::SqlResult& result) {
       host().health(result.ok() ? BH_READY : BH_FAILED, result.message);
     });
   }

@@ -165,6 +165,10 @@ class Sql {
 
   // Registers migrations; `done(const SqlResult&)` runs once, when all are applied.
   template <typename Done>
+  void migrate(std::string_view owner, const SqlMigrations& migrations, Done done) const {
+    migrate(owner, migrations.of(dialect()), std::move(done));
+  }
+  template <typename Done>
   void migrate(std::string_view owner, std::span<const bh_sql_migration> list, Done done) const {
     struct Pending {
       Flight flight, migration;

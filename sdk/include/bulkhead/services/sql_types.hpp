@@ -73,6 +73,16 @@ inline void require(const SqlResult& result) {
   if (!result.ok()) throw SqlFailure(result);
 }
 
+// A plugin's migrations in each dialect, as bulkhead_add_plugin() makes them from the folder
+// migrations/.
+struct SqlMigrations {
+  std::span<const bh_sql_migration> postgresql, sqlite;
+
+  std::span<const bh_sql_migration> of(int32_t dialect) const {
+    return dialect == BH_SQL_POSTGRESQL ? postgresql : sqlite;
+  }
+};
+
 struct SqlQuery {
   std::string_view sql;
   std::span<const bh_value> values = {};
