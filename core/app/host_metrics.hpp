@@ -1,4 +1,4 @@
-// HostMetrics: what the host records of itself, once a second, for whoever keeps metrics.
+// HostMetrics: the host's own metrics, recorded once a second.
 //
 // Sums are taken where they arise without a shared cache line; here they are only
 // read, so that nothing of this is on a request's way.

@@ -1,8 +1,8 @@
-// LentRequest: in checked mode, each step's own copy of the request. It is poisoned when the loan
-// ends: as the step returns, or when the exchange is no longer held.
+// LentRequest: in checked mode, each step's own copy of the request. It is poisoned as the step
+// returns, or, while the exchange is held, when it is over. What comes later (route, body) is in
+// the copies of later steps.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "bulkhead/plugin.h"

@@ -68,19 +68,33 @@ class Run final : public exchange::Exchange {
     uintptr_t expected = reinterpret_cast<uintptr_t>(owner);
     return turn_.compare_exchange_strong(expected, expected | 1, std::memory_order_acq_rel);
   }
+  // It has resumed, and the host has not seen that yet.
+  bool resumed_by(const Owner* owner) const {
+    return turn_.load(std::memory_order_acquire) == (reinterpret_cast<uintptr_t>(owner) | 1);
+  }
   bool resumed() const { return (turn_.load(std::memory_order_acquire) & 1) != 0; }
 
   // [any] Between start() and clear().
   bool started() const { return started_.load(std::memory_order_acquire); }
-  // [home thread] It is lent to plugins outside of their steps: to sinks, to on_end callbacks.
-  bool lent() const { return lent_; }
+  // [any] Plugins may use it: it is lent to a step that runs, to a sink or to an on_end callback.
+  bool lent() const { return loans_under_way_.load(std::memory_order_acquire) != 0; }
+  // [home thread] Lends it outside of a step.
   template <typename Work>
   void while_lent(Work work) {
-    lent_ = true;
+    const Loan loan(*this);
     work();
-    lent_ = false;
   }
   // In checked mode: a copy for one step, poisoned when the loan ends.
+  class Loan {
+   public:
+    explicit Loan(Run& run) : run_(run) { run_.loans_under_way_.fetch_add(1, std::memory_order_acq_rel); }
+    ~Loan() { run_.loans_under_way_.fetch_sub(1, std::memory_order_acq_rel); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+   private:
+    Run& run_;
+  };
   const bh_request* lend(const bh_request* request);
   void end_loan(const bh_request* lent);
 
@@ -141,7 +155,7 @@ class Run final : public exchange::Exchange {
   std::atomic<uint32_t> ticket_{0};        // of the step on the executor; tickets wrap
   std::atomic<uint64_t> result_{0};        // ticket << 32 | flow
   std::atomic<bool> started_{false};
-  bool lent_ = false;
+  std::atomic<uint32_t> loans_under_way_{0};
   std::mutex mutex_;  // a step that is superseded changes nothing any more
   bh_error error_{};
   std::vector<std::unique_ptr<LentRequest>> loans_;  // in checked mode

@@ -14,6 +14,7 @@ bh_flow call_step(Run& run, const StepRef& step, const bh_request* rq, std::stri
   err->code = BH_OK;
   err->message[0] = '\0';
   if (!runtime::checked()) return step.run(step.self, run.handle(), rq, err);
+  const Run::Loan loan(run);
   const bh_request* const lent = run.lend(rq);
   const bh_flow flow = step.run(step.self, run.handle(), lent, err);
   run.end_loan(lent);

@@ -38,7 +38,7 @@ class Document {
   const std::vector<Issue>& issues() const { return issues_; }
   const std::string& file() const { return file_; }
   // "configs/x.yaml:12:3: /plugins/0/id: message"; the nearest enclosing value where the pointer
-  // itself is absent. No secret stands in it, whoever wrote the message.
+  // itself is absent. Secrets are cut out, also of messages that plugins wrote.
   std::string describe(const Issue& issue) const;
   // The text without secrets, as they are or as JSON writes them.
   std::string without_secrets(std::string text) const;

@@ -24,12 +24,12 @@ class Holds {
  public:
   void add(const bh_host* host, const bh_exchange* ex) {
     const std::lock_guard lock(mutex_);
-    ++counts_[{host, ex}];
+    ++counts_[{host->ctx, ex}];
   }
   // False where the plugin holds it not at all.
   bool remove(const bh_host* host, const bh_exchange* ex) {
     const std::lock_guard lock(mutex_);
-    const auto found = counts_.find({host, ex});
+    const auto found = counts_.find({host->ctx, ex});
     if (found == counts_.end()) return false;
     if (--found->second == 0) counts_.erase(found);
     return true;
@@ -37,7 +37,7 @@ class Holds {
 
  private:
   std::mutex mutex_;
-  std::map<std::pair<const bh_host*, const bh_exchange*>, size_t> counts_;
+  std::map<std::pair<const void*, const bh_exchange*>, size_t> counts_;
 };
 
 Holds& holds() {
@@ -57,13 +57,13 @@ struct CheckedApi {
     std::abort();
   }
 
-  // A handle is good in a step of its exchange, and while anyone holds it: services are lent the
-  // exchanges of those who call them.
+  // A handle is good while a step of its exchange runs, on any thread, and while the exchange is
+  // held: a caller of a service lends it the exchange.
   static Run& good(const bh_host* h, bh_exchange* ex, const char* function) {
     if (ex == nullptr) fail(h, std::string(function) + " without an exchange");
     Run& run = *Run::of(ex);
     if (!run.started()) fail(h, std::string(function) + " of an exchange that is over");
-    if (!run.stepping_here() && !run.lent() && run.holds() == 0)
+    if (!run.lent() && run.holds() == 0)
       fail(h, std::string(function) + " of an exchange that nobody holds, outside of its steps (request " +
                   std::string(to_view(run.request.id)) + ")");
     return run;
@@ -121,9 +121,9 @@ struct CheckedApi {
     return plain(h).ex_fail(h, ex, code, detail);
   }
   static bh_status ex_resume(const bh_host* h, bh_exchange* ex) {
-    good(h, ex, "ex_resume");
+    const Run& run = good(h, ex, "ex_resume");
     const bh_status status = plain(h).ex_resume(h, ex);
-    if (status == BH_E_STATE) fail(h, "ex_resume where no step of its own waits, or a second time");
+    if (status == BH_E_STATE && run.resumed_by(&of(h).owner_)) fail(h, "ex_resume a second time");
     return status;
   }
   static bh_status ex_on_end(const bh_host* h, bh_exchange* ex, void (*run)(void*), void* arg) {
@@ -131,11 +131,12 @@ struct CheckedApi {
     return plain(h).ex_on_end(h, ex, run, arg);
   }
   static bh_status ex_outcome(const bh_host* h, bh_exchange* ex, bh_outcome* out) {
-    if (in_step(h, ex, "ex_outcome").row() < chain::kRespondRow) fail(h, "ex_outcome before RESPOND");
+    in_step(h, ex, "ex_outcome");
     return plain(h).ex_outcome(h, ex, out);
   }
   static bh_status ex_edit(const bh_host* h, bh_exchange* ex, const bh_reply* change) {
-    if (in_step(h, ex, "ex_edit").row() > chain::kRespondRow) fail(h, "ex_edit after RESPOND");
+    const Run& run = in_step(h, ex, "ex_edit");
+    if (run.step_is_current() && run.row() > chain::kRespondRow) fail(h, "ex_edit after RESPOND");
     return plain(h).ex_edit(h, ex, change);
   }
   static bh_status ex_get(const bh_host* h, bh_exchange* ex, bh_str key, bh_str* value) {

@@ -103,7 +103,10 @@ std::vector<config::Issue> Manager::create(const config::Config& config) {
       return std::find(dropped.begin(), dropped.end(), plugin.get()) != dropped.end();
     });
   }
-  if (!issues.empty()) retire();
+  if (!issues.empty()) {
+    retire();
+    instances_.clear();
+  }
   return issues;
 }
 
@@ -136,8 +139,8 @@ std::vector<config::Issue> Manager::configure(const config::Config& config) {
 std::string Manager::sort_by_needs() {
   std::vector<Instance*> waiting, sorted;
   for (const auto& plugin : instances_) waiting.push_back(plugin.get());
-  // Who keeps what all others record starts first, so it stops last: metrics are recorded by
-  // whoever keeps spans, too.
+  // The metric sink starts first and stops last, since all others record to it, the trace and log
+  // sinks included; those come next.
   const auto rank = [](const Instance* plugin) {
     const bh_plugin& d = plugin->descriptor();
     const auto offers = [&d](std::string_view id) {

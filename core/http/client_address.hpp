@@ -1,5 +1,5 @@
-// Who calls, and by which scheme, where proxies stand between: RFC 7239 Forwarded, or
-// X-Forwarded-For and X-Forwarded-Proto.
+// The caller's address and scheme behind trusted proxies: RFC 7239 Forwarded, or X-Forwarded-For
+// and X-Forwarded-Proto.
 //
 // Every proxy appends the address that called it. So the list is read from its end, as long as the
 // writer is trusted; what stands before that may be forged.

@@ -30,6 +30,7 @@ bool Timers::cancel(uint64_t id) {
   if (found) {
     due_.erase({it->second.at_ns, id});
     timers_.erase(it);
+    finished_.notify_all();  // settle() may wait for it
   }
   if (std::this_thread::get_id() != thread_.get_id()) finished_.wait(lock, [&] { return running_ != id; });
   return found;

@@ -1,4 +1,4 @@
-// Metrics: who registered what, and the way to whoever keeps them.
+// Metrics: the registry of all metrics and series, in front of the metric sink.
 //
 // Without a sink, recordings are dropped. A sink that comes later is told of all registrations.
 #pragma once

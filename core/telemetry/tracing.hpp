@@ -1,4 +1,4 @@
-// Tracing: the way from bh_host.span to whoever keeps the spans.
+// Tracing: hands spans on to the trace sink.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Failed attempts by address: who guesses is turned away for a while, without a look at what he
+// Failed attempts by address. An address that guesses is turned away for a while, whatever it
 // sends.
 #pragma once
 
@@ -16,8 +16,7 @@ class Attempts {
   // `limit` failures a minute and address; 0 = no limit.
   explicit Attempts(uint32_t limit) : limit_(limit) {}
 
-  // [any] Seconds until the address is heard again, 0 = now. Costs one load while nobody is turned
-  // away.
+  // [any] Seconds until the address is heard again, 0 = now. One load while none is turned away.
   uint32_t blocked_for_s(std::string_view address, uint64_t now_ns);
   // [any] True where this one is the last that was free: from now on it is turned away.
   bool failed(std::string_view address, uint64_t now_ns);

@@ -1,5 +1,5 @@
-// The auth plugin: who calls, by API key, by access token of an OpenID provider, or by client
-// certificate.
+// The auth plugin: identifies callers by API key, by access token of an OpenID provider, or by
+// client certificate.
 #include <atomic>
 #include <chrono>
 #include <future>

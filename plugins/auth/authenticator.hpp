@@ -1,5 +1,5 @@
-// Authenticator: who calls, at AUTHENTICATE. On the request's own thread where the answer is known,
-// else without holding that up.
+// Authenticator: identifies the caller, at AUTHENTICATE. On the request's own thread where the
+// credential is cached, else asynchronously.
 #pragma once
 
 #include <array>

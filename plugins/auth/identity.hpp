@@ -1,4 +1,4 @@
-// Who calls, as other plugins find it in the attributes identity.*.
+// Identity: the caller as other plugins see it, in the attributes identity.*.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // An OpenID provider: its keys, fetched by discovery (OpenID Connect Discovery 1.0 §4) and kept.
 //
-// A thread of each fetches. Whoever meets a key id that is not known may wait for the next fetch;
-// keys that are known stay good while the issuer is away.
+// Each issuer has a thread that fetches. A token with an unknown key id may wait for the next
+// fetch; known keys stay good while the issuer is away.
 #pragma once
 
 #include <atomic>
@@ -33,8 +33,8 @@ using Keys = std::vector<Jwk>;
 
 class Issuer {
  public:
-  // After each fetch, on the fetching thread, before those who wait are called: the issuer; why its
-  // keys could not be had, or ""; which of them are not used and why, where that is news.
+  // After each fetch, on the fetching thread, before waiting tokens go on: the issuer; why its keys
+  // could not be fetched, or ""; keys that are not used and why, where that changed.
   using Report = std::function<void(const Issuer&, const std::string&, const std::vector<std::string>&)>;
 
   explicit Issuer(IssuerSettings settings) : settings_(std::move(settings)) {}

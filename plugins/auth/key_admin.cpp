@@ -146,7 +146,7 @@ void require_own(const Request& request, std::string_view scopes) {
       throw Problem(403, "You do not have the scope '" + scope + "' yourself, so you cannot give it.");
 }
 
-// Who belongs to a tenant sees, and makes, keys of that tenant alone.
+// A caller that belongs to a tenant sees and makes keys of that tenant alone.
 bool visible(const Request& request, const KeyRecord& key) {
   const std::string_view tenant = request.attribute(BH_IDENTITY_TENANT);
   return tenant.empty() || tenant == key.tenant;

@@ -27,9 +27,9 @@ class KeyStore {
   bulkhead::Task<std::vector<KeyRecord>> list(bh_exchange* ex) const;
   // Gives the record as it was stored.
   bulkhead::Task<MaybeKey> add(KeyRecord key, bh_exchange* ex) const;
-  // In one transaction: `made`, of which id, hash, lifetime and who made it count, gets the old
-  // one's name, scopes and tenant, and the old one ends after `grace_ms`. No record where the old
-  // one has ended meanwhile.
+  // In one transaction: `made` (id, hash, lifetime, created_by) gets the old key's name, scopes and
+  // tenant, and the old key expires after `grace_ms`. No record where the old key has expired
+  // meanwhile.
   bulkhead::Task<MaybeKey> rotate(KeyRecord old, KeyRecord made, int64_t grace_ms, bh_exchange* ex) const;
   // Revoked from now on; no record where there is none. Once more changes nothing.
   bulkhead::Task<MaybeKey> revoke(std::string id, bh_exchange* ex) const;

@@ -28,7 +28,7 @@ bool all_items(std::string_view list, Each each) {
   return true;
 }
 
-// Accept-Encoding is the business of who compresses, behind this.
+// Accept-Encoding does not count: compression comes after the cache.
 bool varies_with_the_key(const std::string& name, bool identified) {
   return name == "accept" || name == "prefer" || name == "range" || name == "accept-encoding" ||
          (name == "authorization" && identified);

@@ -10,7 +10,7 @@
 
 namespace cache {
 
-// Who asked.
+// The caller an answer is for.
 struct Caller {
   bool identified = false;  // the key holds who it is: what is kept is for this caller alone
   bool authorized = false;  // sent an Authorization field

@@ -90,8 +90,8 @@ class Cache : public bulkhead::Plugin {
 constexpr bh_need kNeeds[] = {bulkhead::service(BH_SQL_ID, BH_SQL_VERSION, true)};
 constexpr bh_need kOffers[] = {bulkhead::service(BH_CACHE_ID, BH_CACHE_VERSION)};
 constexpr bh_str kGrants[] = {bulkhead::to_str("service:bh.sql")};
-// The last to see a request and the first to see its answer: who refuses, counts or changes answers
-// for one caller does so in front of it.
+// The last to see a request and the first to see its answer: plugins that refuse, count or change
+// answers for one caller come before it.
 constexpr bh_str kAfter[] = {bulkhead::to_str("accesslog"),        bulkhead::to_str("auth"),
                              bulkhead::to_str("compression"),      bulkhead::to_str("cors"),
                              bulkhead::to_str("metrics"),          bulkhead::to_str("ratelimit"),

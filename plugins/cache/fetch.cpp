@@ -41,7 +41,7 @@ bool has_other_conditions(const bulkhead::Request& request, bool tags) {
 
 uint64_t wall_s() { return wall_us() / 1'000'000; }
 
-// Who waited for it.
+// Answers a ticket that waited.
 void answer(const bulkhead::Host& host, Ticket& ticket, const EntryRef& entry) {
   const bulkhead::Exchange ex = std::move(ticket.ex);
   answer(host, ex, entry, ticket.known, "bulkhead; fwd=miss; collapsed");
@@ -290,7 +290,7 @@ void Fetch::decorate(const bulkhead::Request& request, const Draft& draft, std::
   request.edit(std::move(change));
 }
 
-// ---------------------------------------------------------------- those who wait
+// ---------------------------------------------------------------- waiting tickets
 
 // Answers those it fits; of the others one fetches again.
 void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
@@ -339,7 +339,7 @@ void Fetch::ended(Ticket& ticket) {
 
 // ---------------------------------------------------------------- changes
 
-// The second level first: who begins to read once the local clock is set then asks it behind the
+// The second level first: a read that begins once the local clock is set then asks Redis after the
 // change.
 void Fetch::changed(const bh_str* tags, size_t count) {
   std::vector<uint32_t> slots(count);

@@ -1,5 +1,5 @@
-// Fetch: how an answer is found, or fetched once for all who ask at the same time, kept, and made
-// untrue.
+// Fetch: looks an answer up, coalesces concurrent requests for it into one fetch, stores it, and
+// invalidates it.
 //
 //   memory -> (second level) -> the route's own step
 //

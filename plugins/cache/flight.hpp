@@ -1,4 +1,4 @@
-// Flight: one fetch of an answer, and those who wait for it.
+// Flight: one fetch of an answer, and the tickets that wait for it.
 //
 // A cache miss leads a flight: its own request fetches the answer. Requests for the same key are
 // coalesced: they wait. When the leader fails or leaves, the next one leads. The mutex of the shard

@@ -35,7 +35,7 @@ class Store {
 
   // Keeps the entry unless it is too large.
   void put(EntryRef entry);
-  // Those who wait for what the ticket fetches, which it leads no longer; nothing where it did not
+  // The tickets that wait for the leader's fetch; it leads no longer. Nothing where it did not
   // lead.
   std::optional<std::deque<TicketRef>> take(Ticket& leader);
   // Gives those back, and the next one leads: it, or nullptr, and the flight is over.

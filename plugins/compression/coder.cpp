@@ -54,7 +54,7 @@ std::string_view negotiate(std::string_view accept_encoding, const std::vector<s
     best = codings[i];
     best_quality = quality;
   }
-  // Who likes it as it is better says so; without a word on that, any coding it named is welcome.
+  // Identity wins only where the caller gave it a higher quality than every coding.
   return identity > best_quality ? std::string_view() : best;
 }
 

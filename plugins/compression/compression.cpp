@@ -129,7 +129,7 @@ class Compression : public bulkhead::Plugin {
     for (const bh_pair& field : outcome.fields) {
       const std::string_view name = to_view(field.name), value = to_view(field.value);
       if (name == "content-encoding" || name == "content-range" || name == "set-cookie") return false;
-      // no-store: it is a secret. no-transform: who wrote it forbids it (RFC 9111 §5.2.2.6).
+      // no-store: it is a secret. no-transform: its author forbids it (RFC 9111 §5.2.2.6).
       if (name == "cache-control") {
         const std::string directives = bulkhead::lowered(value);
         if (directives.find("no-store") != std::string::npos || directives.find("no-transform") != std::string::npos)

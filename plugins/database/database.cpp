@@ -2,7 +2,6 @@
 #include <strings.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -26,7 +25,8 @@ using database_config::Config;
 
 // The places of a configuration that name a database.
 struct Place {
-  std::string pointer, url;
+  std::string pointer;
+  std::string_view url;  // the configuration's
 };
 
 Place main_place(const Config& config) { return {"/url", config.url}; }

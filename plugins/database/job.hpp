@@ -35,12 +35,13 @@ class Job {
   virtual bool reads_alone() const { return false; }
   // A single statement that changes something and may share a transaction with others, or null.
   virtual const bh_sql_query* write() const { return nullptr; }
-  // Of a write: bytes of its values, and its span.
+  // Of a write: bytes of its values.
   virtual size_t bytes() const { return 0; }
+  // Of a query or a transaction; a lookup's is the batch's own business.
   virtual bulkhead::Span* span() { return nullptr; }
 
-  // Tells the callers whose time has passed or who have left. True where none is left: `why` is
-  // what is yet to be told.
+  // Before it runs: drops the callers whose deadline has passed, or who have left. True where that
+  // is all of them; the job is then refused with `why`.
   virtual bool expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left, Outcome* why) = 0;
   // May be called again where the first time did certainly nothing. `of_primary`: not a replica's.
   virtual Outcome run(Session& session, bool of_primary) = 0;

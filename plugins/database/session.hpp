@@ -11,6 +11,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bulkhead/plugin.hpp"
 #include "bulkhead/services/sql.h"

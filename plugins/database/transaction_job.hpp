@@ -16,6 +16,7 @@ class TransactionJob final : public Job {
   JobKind kind() const override { return JobKind::kTransaction; }
   std::string_view sql() const override { return "transaction"; }
   bh_exchange* exchange() const override { return transaction_.ex; }
+  bulkhead::Span* span() override { return &span_; }
   bool changes() const override { return (transaction_.flags & BH_SQL_READ) == 0; }
 
   bool expire(uint64_t now_ns, const std::function<bool(bh_exchange*)>& left, Outcome* why) override;

@@ -69,8 +69,8 @@ class Worker {
   // [not held]
   void run(std::unique_ptr<Job> job);
   void run_together(const std::vector<std::unique_ptr<Job>>& jobs);
-  // Where the connection was lost: once more on another, if the job did certainly nothing. True
-  // where it is somebody else's now.
+  // Where the connection was lost: runs the job once more on another, if it certainly did nothing.
+  // True where another worker has it now.
   bool repeat(std::unique_ptr<Job>& job, Outcome* outcome);
   void forget_caller();
 

@@ -1,4 +1,4 @@
-// The metrics plugin: keeps what everybody records, and shows it to Prometheus.
+// The metrics plugin: keeps all recorded values, and shows them to Prometheus.
 #include <string>
 
 #include "bulkhead/extensions/introspect.hpp"

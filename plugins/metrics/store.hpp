@@ -1,7 +1,7 @@
 // Store: the values of all series.
 //
 // Counters, up-down counters and histograms are summed up in cells of the recording
-// thread's stripe, so that threads share no cache line; who reads adds the stripes
+// thread's stripe, so that threads share no cache line; a reader adds the stripes
 // up. A gauge is one cell: the last writer wins. Series are never removed.
 #pragma once
 

@@ -102,8 +102,8 @@ class OpenApi : public bulkhead::Plugin {
     return document.dump();
   }
 
-  // Whoever knows callers brings its security schemes along: each of them will do for an operation
-  // with a scope. The others are open, and say so.
+  // A plugin that identifies callers brings its security schemes along; any of them will do for an
+  // operation with a scope. The other operations are open, and say so.
   static void require_credentials(Json* document) {
     const Json schemes = document->at("components").value("securitySchemes", Json::object());
     for (auto& path : document->at("paths"))

@@ -35,7 +35,7 @@ std::string key_of(const Limit& limit, const Request& request) {
   if (limit.by == By::kRoute) return key;
   const std::string_view subject =
       limit.by == By::kIdentity ? request.attribute(BH_IDENTITY_SUBJECT) : std::string_view();
-  // Everybody is the same "anonymous": they are told apart by where they call from.
+  // All anonymous callers have one subject: their addresses tell them apart.
   return key.append(1, '\x1f').append(subject.empty() || subject == "anonymous" ? bulkhead::caller_of(request.peer())
                                                                                 : std::string(subject));
 }

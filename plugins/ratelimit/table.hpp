@@ -1,5 +1,5 @@
 // The callers' numbers in memory that does not grow: 16 bytes each, in sets of eight. Where a set
-// is full, the caller who is closest to being unknown makes room.
+// is full, the caller closest to a full allowance makes room.
 #pragma once
 
 #include <array>

@@ -58,7 +58,7 @@ class SecurityHeaders : public bulkhead::Plugin {
     if (!outcome) return BH_NEXT;
     std::array<bh_pair, 16> added;
     size_t count = 0;
-    // Who answered knows better.
+    // A header that the answer has already stays.
     const auto add = [&](std::string_view name, std::string_view value) {
       if (!value.empty() && outcome->field(name).empty()) added[count++] = bulkhead::to_pair(name, value);
     };

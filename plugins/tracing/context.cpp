@@ -145,7 +145,8 @@ std::string join_tracestate(std::span<const bh_pair> headers) {
   if (!good || count == 0) return {};
   size_t bytes = count - 1;
   for (size_t i = 0; i < count; ++i) bytes += members[i].text.size();
-  // Too long for everybody on the way: members over 128 characters go first, then those at the end.
+  // Longer than other systems must propagate (W3C trace-context §3.3.1.5): members over 128
+  // characters go first, then those at the end.
   const auto drop = [&](size_t i) {
     bytes -= members[i].text.size() + 1;
     std::move(members.begin() + static_cast<ptrdiff_t>(i) + 1, members.begin() + static_cast<ptrdiff_t>(count),

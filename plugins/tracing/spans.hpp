@@ -1,4 +1,4 @@
-// Spans: the traces of this host, from whoever begins a span to the exporter.
+// Spans: the traces of this host, from the first span to the exporter.
 //
 // A request's trace is found through its exchange. Its spans wait until the request is over, and
 // then go all or none; what ends later goes alone, and work without a request is a trace of its

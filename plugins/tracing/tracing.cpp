@@ -1,4 +1,4 @@
-// The tracing plugin: W3C trace context in and out, spans from everybody, OTLP to a collector.
+// The tracing plugin: W3C trace context in and out, spans from all plugins, OTLP to a collector.
 #include <algorithm>
 #include <optional>
 #include <string>

@@ -7,7 +7,7 @@
 # A folder migrations/ is found by itself: its <dialect>/NNNN_name.sql are NAME_migrations::kMigrations in
 # "NAME_migrations.hpp".
 # SCHEMA and EMBED files are available to the sources as std::string_view constants in
-# "NAME_embedded.hpp", namespace NAME_embedded: "migrations/1-a.sql" is migrations_1_a_sql.
+# "NAME_embedded.hpp", namespace NAME_embedded: "pages/home.html" is pages_home_html.
 # A target NAME_objects holds the same code for a test to link, debug and cover.
 
 #
@@ -60,7 +60,7 @@ function(bulkhead_add_plugin name)
     set(arg_SOURCES ${arg_SOURCES} ${config})
   endif()
 
-  if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/migrations)
+  if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/migrations/postgresql OR IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/migrations/sqlite)
     set(migrations ${generated}/${identifier}_migrations.hpp)
     file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/migrations/*.sql)
     add_custom_command(OUTPUT ${migrations}

@@ -1,9 +1,14 @@
 # Writes OUTPUT, a header with struct Config in NAMESPACE: the configuration that SCHEMA describes, as C++ has it.
 #
-# Each property is a member with the schema's default. Where it has none: as it must be given, or std::optional.
+# Each property is a member with the schema's default. One that need not be given and has no default is std::optional.
 # Integers are uint32_t, uint64_t or int64_t, the first that holds the range; objects with properties are structs;
 # what the schema leaves open is Json.
 cmake_minimum_required(VERSION 3.25) # string(JSON)
+
+# Keys that are words of C++: their members end with '_'.
+set(KEYWORDS auto bool break case catch char class const continue default delete do double else enum explicit export
+  extern false float for friend goto if inline int long namespace new operator private protected public register return
+  short signed sizeof static struct switch template this throw true try typedef union unsigned using virtual void while)
 
 # True where ITEM is one of the array of strings that JSON has under KEY.
 function(is_in json key item result)
@@ -56,8 +61,8 @@ function(type_of property name indent type structs)
       set(found "uint32_t")
     endif()
   elseif(kind STREQUAL "object")
-    string(JSON properties ERROR_VARIABLE absent GET "${property}" properties)
-    if(NOT absent)
+    string(JSON count ERROR_VARIABLE absent LENGTH "${property}" properties)
+    if(NOT absent AND count GREATER 0)
       pascal("${name}" found)
       struct_of("${property}" "${found}" "${indent}" text)
       set(${structs} "${text}" PARENT_SCOPE)
@@ -108,13 +113,27 @@ function(struct_of schema struct_name indent result)
   set(members "")
   set(reads "")
   set(nested "")
-  string(JSON count LENGTH "${schema}" properties)
+  set(names "${struct_name}")
+  string(JSON count ERROR_VARIABLE absent LENGTH "${schema}" properties)
+  if(absent OR count EQUAL 0)
+    set(${result} "${indent}struct ${struct_name} {\n${indent}  friend void from_json(const bulkhead::Json& /*json*/, ${struct_name}& /*config*/) {}\n${indent}};\n" PARENT_SCOPE)
+    return()
+  endif()
   math(EXPR last "${count} - 1")
   foreach(i RANGE ${last})
     string(JSON key MEMBER "${schema}" properties ${i})
     string(JSON property GET "${schema}" properties ${key})
     string(MAKE_C_IDENTIFIER "${key}" member)
     type_of("${property}" "${member}" "${indent}  " type structs)
+    if(structs MATCHES "^ *struct ([A-Za-z0-9_]+)")
+      if(CMAKE_MATCH_1 IN_LIST names)
+        message(FATAL_ERROR "${NAME}: '${key}' needs a struct ${CMAKE_MATCH_1}, which there is already: rename the key")
+      endif()
+      list(APPEND names ${CMAKE_MATCH_1})
+    endif()
+    if(member IN_LIST KEYWORDS)
+      string(APPEND member "_")
+    endif()
     string(APPEND nested "${structs}")
     is_in("${schema}" required "${key}" required)
     string(JSON has_default ERROR_VARIABLE no_default TYPE "${property}" default)
@@ -138,7 +157,7 @@ file(WRITE "${OUTPUT}" "// Made from ${NAME}, which says what each member is. Th
 #include <optional>
 #include <string>
 #include <vector>
-#include \"bulkhead/value.hpp\"
+#include \"bulkhead/http.hpp\"
 namespace ${NAMESPACE} {
 ${text}}  // namespace ${NAMESPACE}
 ")

@@ -16,6 +16,7 @@
 #include "core/hosting/manager.hpp"
 #include "core/http/http1/parser.hpp"
 #include "core/http/http1/writer.hpp"
+#include "core/runtime/checks.hpp"
 #include "core/runtime/clock.hpp"
 #include "peer.hpp"
 #include "recorder.hpp"
@@ -83,6 +84,10 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
     if (stopped_) return;
     stopped_ = true;
     while (!sent_.empty()) abandon(sent_.begin()->second);
+    // Steps under way see at their next wait that the caller has left.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    for (turn(); runs_ != 0 && std::chrono::steady_clock::now() < until; turn())
+      std::this_thread::sleep_for(milliseconds(1));
     manager_.quiesce();
     executor_.stop();
     turn();
@@ -109,6 +114,7 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
     if (!started_ || stopped_) throw std::runtime_error("the host is not started, or is stopped");
     auto sent = std::make_shared<Sent>();
     auto* run = new chain::Run(*this);
+    ++runs_;
     sent->run = run;
     sent_[run] = sent;
     run->ref();
@@ -153,7 +159,11 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
   void recycle(exchange::Exchange* ex) override {
     auto* run = static_cast<chain::Run*>(ex);
     run->clear();
-    over_.emplace_back(run);  // not used again: checked mode knows a stale handle
+    --runs_;
+    if (runtime::checked())
+      over_.emplace_back(run);  // so that a stale handle is known as one
+    else
+      delete run;  // so that a sanitizer knows one
   }
   runtime::DeadlineQueue& deadlines() override { return deadlines_; }
   void body_released(size_t /*bytes*/) override {}
@@ -279,6 +289,7 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
   config::Config config_;
   bool started_ = false, stopped_ = false;
   uint64_t count_ = 0;
+  size_t runs_ = 0;
   runtime::DeadlineQueue deadlines_;
   std::map<chain::Run*, std::shared_ptr<Sent>> sent_;
   std::vector<std::unique_ptr<chain::Run>> over_;

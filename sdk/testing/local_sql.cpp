@@ -163,10 +163,11 @@ class LocalSql::Impl {
   static Impl& of(void* self) { return *static_cast<Impl*>(self); }
   static Impl& of(bh_sql_session* session) { return *reinterpret_cast<Impl*>(session); }
 
-  bh_status take(std::function<void()> work, bh_error* err) {
+  bh_status take(std::function<void()> work, bh_error* err, bool also_when_down = false) {
     {
       const std::lock_guard lock(mutex_);
-      if (down_) return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
+      if (down_ && !also_when_down)
+        return set_error(err, BH_E_UNAVAILABLE, "The database is not available. Try again in a moment.");
       queue_.push_back(std::move(work));
     }
     changed_.notify_all();
@@ -282,7 +283,7 @@ class LocalSql::Impl {
           const bh_sql_result result = result_of(outcome);
           if (done != nullptr) done(arg, &result);
         },
-        err);
+        err, true);
   }
 
   bh_status lookup(const bh_sql_lookup& l, bh_error* err) {

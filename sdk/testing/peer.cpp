@@ -1,6 +1,7 @@
 #include "peer.hpp"
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "bulkhead/value.hpp"
@@ -32,6 +33,9 @@ bh_status Peer::create(const bh_host* host, bh_str config, void** self, bh_error
   return host->publish(host, peer->offer_.service, peer->offer_.version, peer->api_, peer->self_);
 }
 
-void Peer::set_health(int32_t state, const std::string& why) const { host_->health(host_, state, to_str(why)); }
+void Peer::set_health(int32_t state, const std::string& why) const {
+  if (host_ == nullptr) throw std::runtime_error("the health of '" + id_ + "' is set before create()");
+  host_->health(host_, state, to_str(why));
+}
 
 }  // namespace bulkhead::testing

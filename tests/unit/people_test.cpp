@@ -385,7 +385,7 @@ TEST(Plugin, ARecordsLife) {
   EXPECT_EQ(served.call({.target = at}).status, 404);
 }
 
-// What a second implementation of a host would get wrong: see architecture of the chain.
+// What a second implementation of a host would get wrong.
 TEST(Plugin, IsServedAsByTheHost) {
   Served served;
   EXPECT_EQ(served.host.call({.target = "/people"}).status, 401) << "scopes are checked";

@@ -1,5 +1,5 @@
-// Listener: PostgreSQL's LISTEN, on a connection and a thread of its own. While the connection is
-// away nobody is listening, and those who want to hear are told so.
+// Listener: PostgreSQL's LISTEN, on a connection and a thread of its own. Subscribers are told when
+// the connection is lost and when it is back.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,11 @@
 /* bulkhead/attributes.h - names that plugins share: attributes of an exchange, headers with a meaning of their own.
  *
- * Attributes are text, kept with ex_put and read with ex_get. Who may write one stands beside it; any plugin may read it.
+ * Attributes are text, kept with ex_put and read with ex_get. Beside each stands which plugin may write it; any plugin may read it.
  */
 #ifndef BH_ATTRIBUTES_H
 #define BH_ATTRIBUTES_H
 
-/* Who calls. Written in AUTHENTICATE by a plugin with the grant "phase:authenticate". */
+/* The caller. Written in AUTHENTICATE by a plugin with the grant "phase:authenticate". */
 #define BH_IDENTITY_PREFIX "identity."
 #define BH_IDENTITY_SUBJECT "identity.subject" /* "key:2f0c…", "cert:CN=…", the sub of a token, "anonymous" */
 #define BH_IDENTITY_KIND "identity.kind"       /* "key", "token", "certificate", "anonymous" */

@@ -13,9 +13,9 @@
  *  2. Versions.  Same BH_ABI_MAJOR, and the plugin's minor <= the host's: it
  *                loads. Anything else: refused before any plugin code runs.
  *  3. Memory.    bh_str and every pointer are loans. An argument is lent until
- *                the call returns; request data until the step returns or, for who
- *                holds the exchange, until its ex_release. Who wants to keep a loan
- *                longer copies it. Nobody frees what another made.
+ *                the call returns; request data until the step returns or, while the
+ *                exchange is held, until ex_release. To keep a loan longer, copy it.
+ *                Each side frees only what it made.
  *  4. Failure.   Calls return bh_status and fill the caller's bh_error. Nothing
  *                is thrown, and no longjmp crosses, in either direction.
  *  5. Threads.   Each function is marked [setup] (create and start only),
@@ -247,7 +247,7 @@ struct bh_host {
     bh_status (*acquire)(const bh_host *h, bh_str id, uint32_t min_version, bh_service *out, bh_error *err); /* [any] */
     void (*release)(const bh_host *h, bh_service *s);                                             /* [any] */
 
-    /* metrics and traces: kept by whoever publishes bh.metric_sink/1, bh.trace_sink/1; free when nobody does.
+    /* metrics and traces: kept by the plugins that publish bh.metric_sink/1, bh.trace_sink/1; free without one.
      * What was registered before the sink came is replayed to it. */
     bh_status (*metric)(const bh_host *h, const bh_metric *m, uint32_t *metric);                  /* [setup] */
     bh_status (*series)(const bh_host *h, uint32_t metric, const bh_str *labels, size_t n,

@@ -59,10 +59,10 @@ struct TaskRoot {
 
   Exchange held;
   std::string_view request_id;
-  void* frame = nullptr;  // for deliver: of the outermost coroutine, or whoever waits
+  void* frame = nullptr;  // for deliver: of the outermost coroutine, or of the one that waits
   void (*deliver)(const TaskRoot& root) noexcept = nullptr;
-  // kLeft: the step has returned BH_PENDING, who ends the coroutine delivers. kEnded: it ended
-  // first.
+  // kLeft: the step has returned BH_PENDING; the thread that ends the coroutine delivers. kEnded:
+  // the coroutine ended first.
   std::atomic<int> state{kStarted};
 };
 

@@ -46,9 +46,10 @@ bh_flow careless(void*, bh_exchange* ex, const bh_request* rq, bh_error*) {
     route.step = nothing;
     g_host->route(g_host, &route, nullptr);
   }
-  if (how == "outcome") {
-    auto outcome = sized<bh_outcome>();
-    g_host->ex_outcome(g_host, ex, &outcome);
+  if (how == "lend") {  // which is no breach
+    int32_t live = 0;
+    std::thread([&] { live = g_host->ex_live(g_host, ex); }).join();
+    return answer(ex, live != 0 ? "live" : "gone");
   }
   if (how == "resume") {
     g_host->ex_retain(g_host, ex);
@@ -65,9 +66,19 @@ bh_flow careless(void*, bh_exchange* ex, const bh_request* rq, bh_error*) {
   return answer(ex, "done");
 }
 
+bh_flow complete(void*, bh_exchange* ex, const bh_request* rq, bh_error*) {
+  if (to_view(rq->path) != "/careless/edit") return BH_NEXT;
+  auto change = sized<bh_reply>();
+  return g_host->ex_edit(g_host, ex, &change) == BH_OK ? bh_flow{BH_NEXT} : bh_flow{BH_E_STATE};
+}
+
 bh_status create(const bh_host* host, bh_str, void** self, bh_error* err) {
   g_host = host;
   *self = &g_host;
+  auto hook = sized<bh_hook>();
+  hook.phase = BH_COMPLETE;
+  hook.step = complete;
+  if (const bh_status status = host->hook(host, &hook, err); status != BH_OK) return status;
   auto route = sized<bh_route>();
   route.method = to_str("GET");
   route.pattern = to_str("/careless/{how}");

@@ -1,8 +1,8 @@
 /* bulkhead/extensions/trace_context.h - "bh.trace_context/1", the trace a request belongs to.
  *
  * From bh_host.extension(). The plugin that publishes bh.trace_sink sets the ids in
- * RECEIVE: they are then in bh_request, in log lines, and here for who holds only
- * the exchange. Ids and flags as in W3C Trace Context.
+ * RECEIVE: they are then in bh_request, in log lines, and here for code that has
+ * only the exchange. Ids and flags as in W3C Trace Context.
  */
 #ifndef BH_EXTENSIONS_TRACE_CONTEXT_H
 #define BH_EXTENSIONS_TRACE_CONTEXT_H

@@ -1,7 +1,7 @@
-/* bulkhead/services/cache.h - "bh.cache", who keeps answers for later.
+/* bulkhead/services/cache.h - "bh.cache", which keeps answers for later.
  *
  * An answer says in its field Surrogate-Key (tags separated by spaces; the host never sends it on) what it was made
- * of. Whoever changes that calls invalidate() after the change is durable and before it tells anybody: from
+ * of. A plugin that changes that calls invalidate() after the change is durable and before it answers: from
  * then on no request of this host is answered from what was read before. Other hosts follow within moments.
  */
 #ifndef BH_SERVICES_CACHE_H

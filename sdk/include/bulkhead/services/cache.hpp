@@ -1,5 +1,5 @@
-// bulkhead/services/cache.hpp - C++20 over services/cache.h, for who changes what answers are made
-// of.
+// bulkhead/services/cache.hpp - C++20 over services/cache.h, for plugins that change what answers
+// are made of.
 #ifndef BULKHEAD_SERVICES_CACHE_HPP
 #define BULKHEAD_SERVICES_CACHE_HPP
 

@@ -1,4 +1,4 @@
-/* bulkhead/services/log_sink.h - "bh.log_sink", who else gets the log.
+/* bulkhead/services/log_sink.h - "bh.log_sink", a second receiver of the log.
  *
  * The host forwards every line it writes; a plugin with lines of its own kind (the
  * access log) acquires the service and hands them over itself.

@@ -1,4 +1,4 @@
-/* bulkhead/services/metric_sink.h - "bh.metric_sink", who keeps the metrics.
+/* bulkhead/services/metric_sink.h - "bh.metric_sink", which keeps the metrics.
  *
  * The host forwards every bh_host.metric, series and record to the plugin that
  * publishes this. Metrics and series registered before it came are replayed in

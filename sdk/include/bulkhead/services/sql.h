@@ -66,7 +66,7 @@ typedef struct bh_sql_query {
 } bh_sql_query;
 
 /* One row by its key. Lookups of the same text that wait when a session comes free travel as one query, equal
- * keys are asked for once; nobody is answered from a query that began before the lookup came. */
+ * keys are asked for once; no lookup is answered from a query that began before it came. */
 typedef struct bh_sql_lookup {
     uint32_t size;
     uint32_t flags;         /* none yet */

@@ -1,4 +1,4 @@
-/* bulkhead/services/trace_sink.h - "bh.trace_sink", who keeps the spans.
+/* bulkhead/services/trace_sink.h - "bh.trace_sink", which keeps the spans.
  *
  * The host forwards bh_host.span and its companions. A span is the sink's own
  * object; the host wraps it so that spans begun before a swap end where they

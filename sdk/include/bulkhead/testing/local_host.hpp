@@ -8,11 +8,13 @@
 //   EXPECT_EQ(answer.status, 200);
 //
 // It is the code that serves: schema checks and defaults, grants, routing, phases, scopes, limits,
-// timeouts, late answers, executor, timers, services. Only sockets are missing. Link
+// timeouts, late answers, executor, timers, services. What belongs to a connection is missing:
+// sockets, chunked and compressed bodies, and the fields the host adds to an answer. Link
 // Bulkhead::testing.
 //
-// The thread that made it is the I/O thread of every request: its steps run in call(), begin() and
-// finish(), and these are for that thread alone. The plugin may answer from any.
+// The thread that made it is the I/O thread of every request: its steps run in call(), begin(),
+// finish(), disconnect(), advance() and stop(), and these are for that thread alone. The plugin may
+// answer from any.
 #ifndef BULKHEAD_TESTING_LOCAL_HOST_HPP
 #define BULKHEAD_TESTING_LOCAL_HOST_HPP
 
@@ -90,7 +92,7 @@ class LocalHost {
   void add(const std::string& id, const std::string& file, const Json& config = Json::object());
   // A plugin that offers a service of the test's; `api` and `self` outlive this.
   void offer(const std::string& service, uint32_t version, const void* api, void* self);
-  // A plugin that does nothing. Its health is the test's to say, at any time.
+  // A plugin that does nothing. Its health is the test's to say, once created.
   void add_peer(const std::string& id);
   void set_health(const std::string& peer, int32_t state, const std::string& why);
 
@@ -102,7 +104,7 @@ class LocalHost {
   // Ends what runs, then the plugins. The destructor does it too.
   void stop();
 
-  // Moves the host's clock and runs the timers that come due.
+  // Moves the clock of the hosts in this process, and runs the timers that come due.
   void advance(uint64_t milliseconds);
 
   // ---- requests
@@ -114,7 +116,7 @@ class LocalHost {
   // The caller hangs up: no answer is taken any more.
   void disconnect(const std::shared_ptr<Sent>& sent);
 
-  // ---- what the plugins did
+  // ---- what the plugins did. A plugin that is itself a sink of log, metrics or spans takes over.
   std::vector<LogEntry> logs() const;
   std::vector<Recorded> records() const;
   std::vector<SpanEntry> spans() const;
