@@ -42,7 +42,7 @@ def test_a_file_that_is_no_library(tmp_path):
 
 
 def test_a_name_that_is_not_there(tmp_path):
-    message = refused(tmp_path, "plugins:\n  - id: databse\n")
+    message = refused(tmp_path, "server:\n  listen: 127.0.0.1:{port}\nplugins:\n  - id: databse\n")
     assert "no databse.so in" in message and "did you mean 'database'" in message
 
 
