@@ -56,7 +56,7 @@ Fetch::Fetch(const bulkhead::Host& host, Settings settings)
     : host_(host),
       settings_(std::move(settings)),
       id_(bulkhead::random_hex_id()),
-      store_(clock_, settings_.memory_bytes) {
+      responses_(clock_, settings_.memory_bytes) {
   static constexpr std::array<std::string_view, 1> kResult = {"result"}, kOrigin = {"origin"};
   static constexpr std::array<std::string_view, kResults> kNames = {"hit", "shared", "miss", "joined", "bypass"};
   static constexpr std::array<std::string_view, 2> kOrigins = {"here", "elsewhere"};
@@ -91,11 +91,12 @@ void Fetch::start() {
   const auto told = [this](std::string_view text) { heard(text); };
   if (settings_.redis) {
     bus_state(false);
-    redis_ = std::make_unique<Redis>(host_,
-                                     RedisSettings{settings_.redis_url, settings_.redis_timeout_ms,
-                                                   settings_.service + ":cache", std::string(host_.version())},
-                                     Redis::Listener{state, told, [this] { return message({}, true); }});
-    return redis_->start();
+    second_level_ =
+        std::make_unique<SecondLevel>(host_,
+                                      SecondLevelSettings{settings_.redis_url, settings_.redis_timeout_ms,
+                                                          settings_.service + ":cache", std::string(host_.version())},
+                                      SecondLevel::Listener{state, told, [this] { return message({}, true); }});
+    return second_level_->start();
   }
   try {
     std::string channel = settings_.service + "_cache";
@@ -117,7 +118,7 @@ void Fetch::quiesce() {
 }
 
 void Fetch::stop() {
-  if (redis_) redis_->stop();
+  if (second_level_) second_level_->stop();
   bus_.reset();
 }
 
@@ -135,7 +136,7 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
   static thread_local std::string key;
   make_key(request, route.per_identity, &key);
   const uint64_t now = host_.now_ns();
-  if (const EntryRef entry = store_.find(key, known, now)) {
+  if (const EntryRef entry = responses_.find(key, known, now)) {
     count(kHit);
     answer(host_, request, entry, known);
     return BH_DONE;
@@ -158,9 +159,9 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
       },
       std::make_unique<End>(End{this, ticket}).release());
   ticket->ex = bulkhead::Exchange(request);
-  Store::Found found;
+  Responses::Found found;
   try {
-    found = store_.find_or_join(key, now, ticket);
+    found = responses_.find_or_join(key, now, ticket);
   } catch (...) {
     ticket->ex = {};
     throw;
@@ -175,7 +176,7 @@ bh_flow Fetch::prepare(const bulkhead::Request& request, const Route& route) {
     count(kJoined);
     return BH_PENDING;
   }
-  if (redis_) return ask_second_level(ticket);
+  if (second_level_) return ask_second_level(ticket);
   count(kMiss);
   ticket->ex = {};
   return BH_NEXT;
@@ -187,7 +188,7 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
   ticket->span.tag("db.operation.name", "GET");
   ticket->span.tag("server.address", settings_.redis_url.host);
   ticket->span.tag("server.port", int64_t{settings_.redis_url.port});
-  redis_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
+  second_level_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
     ticket->shared_clock = shared.clock;
     ticket->span.tag("db.response.returned_rows", int64_t{shared.data.empty() ? 0 : 1});
     ticket->span.end(shared.clock == 0 ? BH_E_UNAVAILABLE : BH_OK);  // before the request may be over
@@ -204,7 +205,7 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
     draft->expires_ns = now_ns + shared.ttl_ms * 1'000'000;
     draft->made_ns = now_ns > age_ns ? now_ns - age_ns : 0;
     const EntryRef entry(new Entry(*draft));
-    if (clock_.holds(entry->slots(), entry->began_ns())) store_.put(entry);
+    if (clock_.holds(entry->slots(), entry->began_ns())) responses_.put(entry);
     // It was asked before anything changed that is not in the answer.
     const bulkhead::Exchange ex = std::move(ticket->ex);
     answer(host_, ex, entry, ticket->known);
@@ -218,7 +219,7 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
   if (!outcome) return;
   if (outcome->author == host_.instance()) return;
   const TicketRef ticket = request.attached(kTicket);
-  const bool leads = ticket && ticket->flight && store_.leads(*ticket);
+  const bool leads = ticket && ticket->flight && responses_.leads(*ticket);
   const bool identified = route.per_identity && !request.attribute(BH_IDENTITY_SUBJECT).empty();
   const uint64_t lifetime = lifetime_ns(*outcome, {identified, request.has_header("authorization")}, route.ttl_ns);
   if (lifetime == 0) {
@@ -238,10 +239,10 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     const EntryRef entry(new Entry(draft));
     stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
     if (stored) {
-      store_.put(entry);
-      if (redis_ && ticket->shared_clock != 0 && !draft.validator_only)
-        redis_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
-                    lifetime / 1'000'000, draft.encode(wall_s() - draft.age_ns / kSecond));
+      responses_.put(entry);
+      if (second_level_ && ticket->shared_clock != 0 && !draft.validator_only)
+        second_level_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
+                           lifetime / 1'000'000, draft.encode(wall_s() - draft.age_ns / kSecond));
     }
     serve_waiting(*ticket, entry);
   }
@@ -294,7 +295,7 @@ void Fetch::decorate(const bulkhead::Request& request, const Draft& draft, std::
 
 // Answers those it fits; of the others one fetches again.
 void Fetch::serve_waiting(Ticket& leader, const EntryRef& entry) {
-  auto waiting = store_.take(leader);
+  auto waiting = responses_.take(leader);
   if (!waiting) return;
   std::deque<TicketRef> rest;
   // Some came after it was read: they are not told what has changed before they came.
@@ -319,12 +320,12 @@ void Fetch::lead_next(Flight& flight, std::deque<TicketRef> waiting) {
     else
       again.push_back(std::move(ticket));
   }
-  if (const TicketRef next = store_.hand_on(flight, std::move(again), host_.now_ns())) go_on(*next);
+  if (const TicketRef next = responses_.hand_on(flight, std::move(again), host_.now_ns())) go_on(*next);
 }
 
 // After a failure the next one tries. An answer that cannot be cached is not shared.
 void Fetch::without_answer(Ticket& leader, bool failed) {
-  auto waiting = store_.take(leader);
+  auto waiting = responses_.take(leader);
   if (!waiting) return;
   if (!failed) {
     for (const TicketRef& ticket : *waiting) go_on(*ticket);
@@ -334,7 +335,7 @@ void Fetch::without_answer(Ticket& leader, bool failed) {
 }
 
 void Fetch::ended(Ticket& ticket) {
-  if (ticket.flight && store_.end(ticket)) without_answer(ticket, true);
+  if (ticket.flight && responses_.end(ticket)) without_answer(ticket, true);
 }
 
 // ---------------------------------------------------------------- changes
@@ -344,7 +345,7 @@ void Fetch::ended(Ticket& ticket) {
 void Fetch::changed(const bh_str* tags, size_t count) {
   std::vector<uint32_t> slots(count);
   for (size_t i = 0; i < count; ++i) slots[i] = TagClock::slot(to_view(tags[i]));
-  if (redis_) redis_->changed(slot_list(slots), message(slots, false));
+  if (second_level_) second_level_->changed(slot_list(slots), message(slots, false));
   if (bus_) bus_->changed(slots);
   const uint64_t now = host_.now_ns();
   for (const uint32_t slot : slots) clock_.changed(slot, now);
@@ -352,7 +353,7 @@ void Fetch::changed(const bh_str* tags, size_t count) {
 }
 
 void Fetch::all_changed() {
-  if (redis_) redis_->missed();
+  if (second_level_) second_level_->missed();
   clock_.all_changed(host_.now_ns());
 }
 
@@ -386,7 +387,7 @@ void Fetch::bus_state(bool up) {
 }
 
 void Fetch::tell_figures() {
-  const Store::Figures figures = store_.figures();
+  const Responses::Figures figures = responses_.figures();
   host_.record(entries_, static_cast<double>(figures.entries));
   host_.record(bytes_, static_cast<double>(figures.bytes));
   host_.record(evictions_, static_cast<double>(figures.evictions - evictions_told_));

@@ -17,8 +17,8 @@
 #include "flight.hpp"
 #include "message.hpp"
 #include "notify_bus.hpp"
-#include "redis.hpp"
-#include "store.hpp"
+#include "responses.hpp"
+#include "second_level.hpp"
 #include "tag_clock.hpp"
 
 namespace cache {
@@ -68,9 +68,9 @@ class Fetch {
   const Settings settings_;
   const std::string id_;  // of this host among those on the bus
   TagClock clock_;
-  Store store_;
+  Responses responses_;
   std::atomic<bool> coherent_{false};
-  std::unique_ptr<Redis> redis_;
+  std::unique_ptr<SecondLevel> second_level_;
   std::unique_ptr<NotifyBus> bus_;
   uint64_t settle_ns_ = 0, evictions_told_ = 0;
   uint32_t results_[kResults] = {}, invalidations_[2] = {};  // here, elsewhere

@@ -7,7 +7,7 @@
 #include "bulkhead/plugin.hpp"
 #include "entry.hpp"
 #include "message.hpp"
-#include "store.hpp"
+#include "responses.hpp"
 #include "tag_clock.hpp"
 
 using namespace cache;
@@ -62,9 +62,9 @@ TEST(TagClock, SlotsAreTheSameOnEveryHost) {
   EXPECT_NE(TagClock::slot("people"), TagClock::slot("people/1"));
 }
 
-TEST(Store, FindsWhatHolds) {
+TEST(Responses, FindsWhatHolds) {
   auto clock = std::make_unique<TagClock>();
-  Store store(*clock, 1 << 20);
+  Responses store(*clock, 1 << 20);
   store.put(entry("a", 10, std::vector<uint32_t>{1}, 100, 1000));
   EXPECT_TRUE(store.find("a", "", 999));
   EXPECT_FALSE(store.find("b", "", 999));
@@ -76,9 +76,9 @@ TEST(Store, FindsWhatHolds) {
   EXPECT_EQ(store.figures().bytes, 0u);
 }
 
-TEST(Store, AValidatorAnswersWhoHasTheSame) {
+TEST(Responses, AValidatorAnswersWhoHasTheSame) {
   auto clock = std::make_unique<TagClock>();
-  Store store(*clock, 1 << 20);
+  Responses store(*clock, 1 << 20);
   store.put(entry("a", 0, std::vector<uint32_t>{1}, 100, UINT64_MAX, true));
   EXPECT_TRUE(store.find("a", "\"1\"", 0));
   EXPECT_TRUE(store.find("a", "*", 0));
@@ -86,9 +86,9 @@ TEST(Store, AValidatorAnswersWhoHasTheSame) {
   EXPECT_FALSE(store.find("a", "", 0));
 }
 
-TEST(Store, KeepsItsBoundAndWhatIsUsed) {
+TEST(Responses, KeepsItsBoundAndWhatIsUsed) {
   auto clock = std::make_unique<TagClock>();
-  Store store(*clock, 1 << 20);
+  Responses store(*clock, 1 << 20);
   store.put(entry("hot", 1000));
   for (int i = 0; i < 3000; ++i) {
     store.put(entry("k" + std::to_string(i), 1000));
@@ -103,9 +103,9 @@ TEST(Store, KeepsItsBoundAndWhatIsUsed) {
   EXPECT_TRUE(store.find("same", "", 0));
 }
 
-TEST(Store, OneLeadsTheOthersWait) {
+TEST(Responses, OneLeadsTheOthersWait) {
   auto clock = std::make_unique<TagClock>();
-  Store store(*clock, 1 << 20);
+  Responses store(*clock, 1 << 20);
   const TicketRef first = ticket(), second = ticket(), third = ticket(), other = ticket();
   EXPECT_TRUE(store.find_or_join("a", 10, first).leads);
   EXPECT_FALSE(store.find_or_join("a", 11, second).leads);
@@ -129,9 +129,9 @@ TEST(Store, OneLeadsTheOthersWait) {
   EXPECT_TRUE(store.find_or_join("a", 40, ticket()).leads) << "the flight is over";
 }
 
-TEST(Store, WhoJoinsWhileAFlightLandsIsNotForgotten) {
+TEST(Responses, WhoJoinsWhileAFlightLandsIsNotForgotten) {
   auto clock = std::make_unique<TagClock>();
-  Store store(*clock, 1 << 20);
+  Responses store(*clock, 1 << 20);
   const TicketRef leader = ticket(), late = ticket();
   store.find_or_join("a", 10, leader);
   auto waiting = store.take(*leader);

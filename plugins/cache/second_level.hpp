@@ -1,4 +1,5 @@
-// Redis: the second level, and how hosts tell each other of changes through it.
+// SecondLevel: answers that hosts share through Redis, and how hosts tell each other of changes
+// through it.
 //
 // One thread owns both connections, for commands and for messages; it sends what has come together
 // in one write. While a connection is missing, slow or talks nonsense it is down: nothing is asked,
@@ -22,7 +23,7 @@
 
 namespace cache {
 
-struct RedisSettings {
+struct SecondLevelSettings {
   bulkhead::RedisUrl url;
   uint32_t timeout_ms = 50;  // of one get
   std::string prefix;        // of all keys and of the channel
@@ -36,7 +37,7 @@ struct Shared {
   std::string data;
 };
 
-class Redis {
+class SecondLevel {
  public:
   struct Listener {  // called on its thread
     std::function<void(bool up)> state;
@@ -44,10 +45,10 @@ class Redis {
     std::function<std::string()> all_changed;  // the message that says so
   };
 
-  Redis(const bulkhead::Host& host, RedisSettings settings, Listener listener);
-  ~Redis() { stop(); }
-  Redis(const Redis&) = delete;
-  Redis& operator=(const Redis&) = delete;
+  SecondLevel(const bulkhead::Host& host, SecondLevelSettings settings, Listener listener);
+  ~SecondLevel() { stop(); }
+  SecondLevel(const SecondLevel&) = delete;
+  SecondLevel& operator=(const SecondLevel&) = delete;
 
   void start();
   // Sends what has to be told for a moment yet, then joins. Every `done` has been called.
@@ -85,7 +86,7 @@ class Redis {
   void wait(uint32_t ms);
 
   const bulkhead::Host host_;
-  const RedisSettings settings_;
+  const SecondLevelSettings settings_;
   const Listener listener_;
   const std::string clock_key_, channel_, answers_, script_;  // script_: its SHA-1
   int wake_ = -1;                                             // eventfd

@@ -1,4 +1,4 @@
-#include "redis.hpp"
+#include "second_level.hpp"
 
 #include <fcntl.h>
 #include <hiredis/sds.h>
@@ -45,7 +45,7 @@ Shared shared_of(const redisReply* reply) {
 
 }  // namespace
 
-Redis::Redis(const bulkhead::Host& host, RedisSettings settings, Listener listener)
+SecondLevel::SecondLevel(const bulkhead::Host& host, SecondLevelSettings settings, Listener listener)
     : host_(host),
       settings_(std::move(settings)),
       listener_(std::move(listener)),
@@ -54,14 +54,14 @@ Redis::Redis(const bulkhead::Host& host, RedisSettings settings, Listener listen
       answers_(settings_.prefix + ":" + settings_.version + ":"),
       script_(digest_hex(Digest::kSha1, cache_embedded::scripts_level_lua)) {}
 
-void Redis::start() {
+void SecondLevel::start() {
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) throw bulkhead::Failure(BH_E_INTERNAL, "no descriptor for waking the thread of Redis");
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "bh-redis");
 }
 
-void Redis::stop() {
+void SecondLevel::stop() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -72,7 +72,7 @@ void Redis::stop() {
   ::close(wake_);
 }
 
-void Redis::push(Command command) {
+void SecondLevel::push(Command command) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
@@ -90,35 +90,36 @@ void Redis::push(Command command) {
   if (command.done) command.done({});
 }
 
-void Redis::get(const std::string& key, Done done) {
+void SecondLevel::get(const std::string& key, Done done) {
   push({Kind::kGet, {"EVALSHA", script_, "2", clock_key_, answers_ + key, "get"}, std::move(done)});
 }
 
-void Redis::set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms, std::string data) {
+void SecondLevel::set(const std::string& key, uint64_t began, const std::string& slots, uint64_t ttl_ms,
+                      std::string data) {
   push({Kind::kSet,
         {"EVALSHA", script_, "2", clock_key_, answers_ + key, "set", std::to_string(began), slots,
          std::to_string(ttl_ms), std::move(data)}});
 }
 
-void Redis::changed(const std::string& slots, const std::string& message) {
+void SecondLevel::changed(const std::string& slots, const std::string& message) {
   push({Kind::kChanged, {"EVALSHA", script_, "1", clock_key_, "changed", slots, channel_, message}});
 }
 
-void Redis::missed() {
+void SecondLevel::missed() {
   const std::lock_guard lock(mutex_);
   missed_ = true;
 }
 
 // ---------------------------------------------------------------- its thread
 
-void Redis::wait(uint32_t ms) {
+void SecondLevel::wait(uint32_t ms) {
   pollfd wake{wake_, POLLIN, 0};
   ::poll(&wake, 1, static_cast<int>(ms));
   eventfd_t ignored = 0;
   ::eventfd_read(wake_, &ignored);
 }
 
-void Redis::run() {
+void SecondLevel::run() {
   uint32_t pause = kFirstPauseMs;
   uint64_t stop_by = 0;
   while (true) {
@@ -142,7 +143,7 @@ void Redis::run() {
 }
 
 // Says whether changes were missed, on either side.
-std::string Redis::hello(redisContext* commands) {
+std::string SecondLevel::hello(redisContext* commands) {
   const Reply info = ask(commands, {"INFO", "server"});
   if (std::string wrong = refusal(commands, info); !wrong.empty()) return wrong;
   const std::string_view all = text(info.get());
@@ -170,7 +171,7 @@ std::string Redis::hello(redisContext* commands) {
   }
 }
 
-std::string Redis::connect(const std::stop_token& stop) {
+std::string SecondLevel::connect(const std::stop_token& stop) {
   std::string wrong;
   Context commands = bulkhead::redis::open(settings_.url, kConnectMs, stop, &wrong);
   Context messages = commands ? bulkhead::redis::open(settings_.url, kConnectMs, stop, &wrong) : nullptr;
@@ -192,7 +193,7 @@ std::string Redis::connect(const std::stop_token& stop) {
   return {};
 }
 
-void Redis::serve() {
+void SecondLevel::serve() {
   uint64_t stop_by = 0;
   while (true) {
     std::vector<Command> queue;
@@ -221,7 +222,7 @@ void Redis::serve() {
   }
 }
 
-int Redis::patience_ms() const {
+int SecondLevel::patience_ms() const {
   const uint64_t now_ns = host_.now_ns();
   uint64_t until = pinged_ns_ + kPing;
   for (const Command& command : sent_) {
@@ -232,7 +233,7 @@ int Redis::patience_ms() const {
   return until <= now_ns ? 1 : static_cast<int>((until - now_ns) / kMs) + 1;
 }
 
-bool Redis::send(std::vector<Command> commands) {
+bool SecondLevel::send(std::vector<Command> commands) {
   const uint64_t now = host_.now_ns();
   size_t stored_bytes = 0;
   for (Command& command : commands) {
@@ -252,7 +253,7 @@ bool Redis::send(std::vector<Command> commands) {
 }
 
 // As much as the socket takes.
-bool Redis::write(redisContext* context) {
+bool SecondLevel::write(redisContext* context) {
   int all = 0;
   if (redisBufferWrite(context, &all) == REDIS_OK) return true;
   why_ = context->errstr;
@@ -260,7 +261,7 @@ bool Redis::write(redisContext* context) {
 }
 
 // Gets that have waited enough do without. True where the server has been silent for too long.
-bool Redis::late() {
+bool SecondLevel::late() {
   const uint64_t now_ns = host_.now_ns();
   for (Command& command : sent_) {
     if (!command.done) continue;
@@ -272,7 +273,7 @@ bool Redis::late() {
   return true;
 }
 
-bool Redis::receive() {
+bool SecondLevel::receive() {
   if (redisBufferRead(commands_.get()) != REDIS_OK) {
     why_ = commands_->errstr;
     return false;
@@ -303,7 +304,7 @@ bool Redis::receive() {
   }
 }
 
-bool Redis::receive_told() {
+bool SecondLevel::receive_told() {
   if (redisBufferRead(messages_.get()) != REDIS_OK) {
     why_ = messages_->errstr;
     return false;
@@ -325,7 +326,7 @@ bool Redis::receive_told() {
   }
 }
 
-void Redis::fail(const std::string& why) {
+void SecondLevel::fail(const std::string& why) {
   std::vector<Command> queue;
   bool was_up = false, stopping = false;
   {

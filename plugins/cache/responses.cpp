@@ -1,4 +1,4 @@
-#include "store.hpp"
+#include "responses.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -8,7 +8,7 @@
 
 namespace cache {
 
-EntryRef Store::find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns) {
+EntryRef Responses::find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns) {
   const auto it = shard.entries.find(key);
   if (it == shard.entries.end()) return nullptr;
   const EntryRef& entry = it->second->entry;
@@ -21,13 +21,13 @@ EntryRef Store::find_locked(Shard& shard, std::string_view key, std::string_view
   return entry;
 }
 
-EntryRef Store::find(std::string_view key, std::string_view known, uint64_t now_ns) {
+EntryRef Responses::find(std::string_view key, std::string_view known, uint64_t now_ns) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   return find_locked(shard, key, known, now_ns);
 }
 
-Store::Found Store::find_or_join(std::string_view key, uint64_t now_ns, const TicketRef& ticket) {
+Responses::Found Responses::find_or_join(std::string_view key, uint64_t now_ns, const TicketRef& ticket) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (EntryRef entry = find_locked(shard, key, ticket->known, now_ns)) return {entry, false};  // it came in between
@@ -45,13 +45,13 @@ Store::Found Store::find_or_join(std::string_view key, uint64_t now_ns, const Ti
   return {nullptr, true};
 }
 
-void Store::erase(Shard& shard, std::list<Kept>::iterator place) {
+void Responses::erase(Shard& shard, std::list<Kept>::iterator place) {
   shard.bytes -= place->entry->bytes();
   shard.entries.erase(place->entry->key());
   shard.kept.erase(place);
 }
 
-void Store::put(EntryRef entry) {
+void Responses::put(EntryRef entry) {
   Shard& shard = shard_of(entry->key());
   if (entry->bytes() > shard_bytes_) return;
   const std::lock_guard lock(shard.mutex);
@@ -70,13 +70,13 @@ void Store::put(EntryRef entry) {
   }
 }
 
-std::optional<std::deque<TicketRef>> Store::take(Ticket& leader) {
+std::optional<std::deque<TicketRef>> Responses::take(Ticket& leader) {
   const std::lock_guard lock(shard_of(leader.flight->key).mutex);
   if (!std::exchange(leader.leads, false)) return std::nullopt;
   return std::exchange(leader.flight->waiting, {});
 }
 
-TicketRef Store::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns) {
+TicketRef Responses::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t now_ns) {
   Shard& shard = shard_of(flight.key);
   std::vector<bulkhead::Exchange> left;  // released behind the lock
   const std::lock_guard lock(shard.mutex);
@@ -96,7 +96,7 @@ TicketRef Store::hand_on(Flight& flight, std::deque<TicketRef> waiting, uint64_t
   return nullptr;
 }
 
-bool Store::end(Ticket& ticket) {
+bool Responses::end(Ticket& ticket) {
   bulkhead::Exchange left;
   TicketRef kept(&ticket);
   const std::lock_guard lock(shard_of(ticket.flight->key).mutex);
@@ -110,12 +110,12 @@ bool Store::end(Ticket& ticket) {
   return ticket.leads;
 }
 
-bool Store::leads(const Ticket& ticket) {
+bool Responses::leads(const Ticket& ticket) {
   const std::lock_guard lock(shard_of(ticket.flight->key).mutex);
   return ticket.leads;
 }
 
-Store::Figures Store::figures() const {
+Responses::Figures Responses::figures() const {
   Figures sum;
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);

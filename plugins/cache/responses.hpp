@@ -1,4 +1,4 @@
-// Store: the answers in memory, and the flights under way.
+// Responses: the answers in memory, and the flights under way.
 //
 // Shards by hash of the key, each with a mutex, a table and a list, the oldest last. Bounded in
 // bytes, evenly over the shards: the oldest goes, but one that was used meanwhile is given a second
@@ -19,9 +19,9 @@
 
 namespace cache {
 
-class Store {
+class Responses {
  public:
-  Store(const TagClock& clock, size_t bytes) : clock_(clock), shard_bytes_(bytes / kShards) {}
+  Responses(const TagClock& clock, size_t bytes) : clock_(clock), shard_bytes_(bytes / kShards) {}
 
   // The entry of the key that is fresh at `now_ns`; or nullptr. One without a body only where
   // `known` has its tag.
