@@ -357,8 +357,9 @@ void Pool::refuse_waiting(const std::string& why, bool of_replicas, std::unique_
   for (Lane& lane : lanes_)
     if (of_replicas || lane.of_primary())
       for (auto& job : lane.queue.take_all()) refused.push_back(std::move(job));
+  const Outcome outcome = unavailable(why);  // before the lock goes: `why` may be a member of this
   unlocked(lock, [&] {
-    for (const auto& job : refused) refuse(*job, unavailable(why));
+    for (const auto& job : refused) refuse(*job, outcome);
   });
 }
 
