@@ -2,8 +2,8 @@
 #
 # Builds NAME.so as the plugin contract wants it: one exported symbol, nothing left
 # undefined, no symbol that would pin the library in memory after a swap.
-# SCHEMA is also struct Config in "NAME_config.hpp", namespace NAME_config: the configuration's keys, types and
-# defaults, which a plugin's constructor takes instead of JSON.
+# SCHEMA is also struct Config in "NAME_config.hpp", namespace NAME_config: the configuration's
+# keys, types and defaults, which a plugin's constructor takes instead of JSON.
 # A folder migrations/ is found by itself: its <dialect>/NNNN_name.sql are NAME_migrations::kMigrations in
 # "NAME_migrations.hpp".
 # SCHEMA and EMBED files are available to the sources as std::string_view constants in

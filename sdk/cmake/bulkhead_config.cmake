@@ -1,8 +1,8 @@
-# Writes OUTPUT, a header with struct Config in NAMESPACE: the configuration that SCHEMA describes, as C++ has it.
+# Writes OUTPUT, a header with struct Config in NAMESPACE: the configuration that SCHEMA describes.
 #
-# Each property is a member with the schema's default. One that need not be given and has no default is std::optional.
-# Integers are uint32_t, uint64_t or int64_t, the first that holds the range; objects with properties are structs;
-# what the schema leaves open is Json.
+# Each property is a member with the schema's default; an optional one without default is
+# std::optional. Integers are uint32_t, uint64_t or int64_t, the first that holds the range; objects
+# with properties are structs; what the schema leaves open is Json.
 cmake_minimum_required(VERSION 3.25) # string(JSON)
 
 # Keys that are words of C++: their members end with '_'.

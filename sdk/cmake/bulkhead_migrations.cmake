@@ -1,5 +1,5 @@
-# Writes OUTPUT, a header with kMigrations in NAMESPACE: FOLDER/<dialect>/NNNN_name.sql, numbered 0001, 0002, ... in
-# every dialect alike.
+# Writes OUTPUT, a header with kMigrations in NAMESPACE: FOLDER/<dialect>/NNNN_name.sql, numbered
+# 0001, 0002, ... in every dialect alike.
 set(dialects postgresql sqlite)
 set(arrays "")
 foreach(dialect IN LISTS dialects)
