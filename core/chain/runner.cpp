@@ -82,7 +82,7 @@ Wait Runner::advance(Run& run) {
       case Work::kOver:
         return Wait::kOver;
     }
-    run.enter(run.row() + 1);
+    run.enter(run.plan->next[run.row()]);
   }
 }
 

@@ -30,6 +30,7 @@ Plan make_plan(Table& table, const Route* route) {
         plan.steps.push_back(number(table, hook.step, row.name, route));
   }
   plan.first.back() = static_cast<uint32_t>(plan.steps.size());
+  plan.find_way();
   return plan;
 }
 
@@ -71,6 +72,14 @@ std::string describe_not_found(const Table& table) {
 }
 
 }  // namespace
+
+void Plan::find_way() {
+  uint8_t behind = kCourse.size() - 1;
+  for (size_t r = kCourse.size(); r-- > 0;) {
+    next[r] = behind;
+    if (kCourse[r].work != Work::kHooks || !at(r).empty()) behind = static_cast<uint8_t>(r);
+  }
+}
 
 std::shared_ptr<const Table> build_table(TableInput input, uint64_t generation, std::string* error) {
   auto table = std::make_shared<Table>();

@@ -56,6 +56,7 @@ struct Hook {
 
 // The steps of one route: every row's, as one array in the order they run.
 struct Plan {
+  Plan() { find_way(); }
   const Route* route = nullptr;  // null: nothing matched
   std::vector<StepRef> steps;
   std::array<uint32_t, kCourse.size() + 1> first{};  // row r has the steps [first[r], first[r + 1])
@@ -63,6 +64,10 @@ struct Plan {
   std::span<const StepRef> at(size_t row) const {
     return {steps.data() + first[row], size_t{first[row + 1]} - first[row]};
   }
+
+  // The row behind r: those whose hooks are none are passed over.
+  std::array<uint8_t, kCourse.size()> next;
+  void find_way();
 };
 
 struct Table {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/words.hpp"
 #include "bulkhead/value.hpp"
 
 namespace bulkhead::exchange {
@@ -11,7 +11,7 @@ namespace {
 
 std::string_view lowered(std::string_view name, runtime::Arena& arena) {
   char* p = arena.allocate(name.size());
-  std::transform(name.begin(), name.end(), p, lower);
+  words::lower_into(name, p);
   return {p, name.size()};
 }
 

@@ -1,6 +1,7 @@
 // Text helpers of the SDK, which core and plugins share.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -11,6 +12,7 @@
 #include "bulkhead/text/percent.hpp"
 #include "bulkhead/text/scopes.hpp"
 #include "bulkhead/text/utf8.hpp"
+#include "bulkhead/text/words.hpp"
 
 namespace {
 
@@ -87,6 +89,39 @@ TEST(Text, HexBothWays) {
   EXPECT_EQ(hex_value('F'), 15);
   EXPECT_EQ(hex_value('g'), -1);
   EXPECT_NE(random_hex_id(), random_hex_id());
+}
+
+// Every byte at every place of texts of every length about a word's, against a look at each byte.
+TEST(Text, PropertyWordsSayWhatTheirBytesSay) {
+  for (size_t size = 0; size <= 26; ++size)
+    for (size_t at = 0; at < size; ++at)
+      for (int c = 0; c < 256; ++c) {
+        std::string text(size, 'K');
+        text[at] = static_cast<char>(c);
+        EXPECT_EQ(words::none(text, [](uint64_t word) { return words::less(word, 0x21); }), c >= 0x21) << size << at;
+        EXPECT_EQ(words::none(text, [](uint64_t word) { return words::greater(word, 0x7e); }), c <= 0x7e) << size << at;
+        EXPECT_EQ(words::none(text, [](uint64_t word) { return words::equal(word, '\r'); }), c != '\r') << size << at;
+        std::string low(size, '\0');
+        words::lower_into(text, low.data());
+        EXPECT_EQ(low, lowered(text));
+        words::lower_into(text, text.data());
+        EXPECT_EQ(text, low);
+      }
+  std::mt19937 random(13);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string text = random_bytes(random, 40);
+    const bool all = std::all_of(text.begin(), text.end(), [](char c) {
+      const auto byte = static_cast<unsigned char>(c);
+      return byte >= 0x20 && byte <= 0x7e && c != ':';
+    });
+    const auto fault = [](uint64_t word) {
+      return words::less(word, 0x20) | words::greater(word, 0x7e) | words::equal(word, ':');
+    };
+    EXPECT_EQ(words::none(text, fault), all);
+    std::string low(text.size(), '\0');
+    words::lower_into(text, low.data());
+    EXPECT_EQ(low, lowered(text));
+  }
 }
 
 TEST(Text, TerminalsGetNoControlCharacters) {

@@ -8,6 +8,7 @@
 
 #include "bulkhead/attributes.h"
 #include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/words.hpp"
 #include "core/http/http1/target.hpp"
 
 namespace bulkhead::http::http1 {
@@ -210,7 +211,7 @@ RequestParser::Result RequestParser::vet_fields(Request& request) {
   std::string_view coding;
   for (bh_pair& field : request.fields) {
     char* name = const_cast<char*>(field.name.ptr);  // our own slab
-    for (size_t i = 0; i < field.name.len; ++i) name[i] = lower(name[i]);
+    words::lower_into(to_view(field.name), name);
     const std::string_view value = to_view(field.value);
     const std::string_view key = to_view(field.name);
     switch (key.size()) {

@@ -1,6 +1,7 @@
 #include "core/http/http1/pipeline.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -152,11 +153,8 @@ void Pipeline::set_id(Run& run) {
     request.id = to_str(id);
     return;
   }
-  for (int half = 0; half < 2; ++half) {
-    uint64_t bits = io_.random();
-    for (int i = 0; i < 16; ++i, bits >>= 4) request.id_buffer[half * 16 + i] = kHexDigits[bits & 15];
-  }
-  request.id = {request.id_buffer, 32};
+  const std::array<uint64_t, 2> bits = {io_.random(), io_.random()};
+  request.id = to_str(hex({reinterpret_cast<const uint8_t*>(bits.data()), sizeof bits}, request.id_buffer));
 }
 
 void Pipeline::set_peer(Run& run) {

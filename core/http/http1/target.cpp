@@ -1,9 +1,11 @@
 #include "core/http/http1/target.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "bulkhead/text/ascii.hpp"
+#include "bulkhead/text/words.hpp"
 #include "bulkhead/value.hpp"
 
 namespace bulkhead::http::http1 {
@@ -25,29 +27,36 @@ int dots(std::string_view segment) {
   return count;
 }
 
+// Of a host's name or an IPv4 address (RFC 3986 §3.2.2).
+constexpr auto kHostCharacters = [] {
+  std::array<bool, 256> in{};
+  for (size_t c = 0; c < in.size(); ++c)
+    in[c] = is_alnum(static_cast<char>(c)) ||
+            std::string_view("-._~%!$&'()*+;=").find(static_cast<char>(c)) != std::string_view::npos;
+  return in;
+}();
+constexpr bool of_host(char c) { return kHostCharacters[static_cast<unsigned char>(c)]; }
+
 }  // namespace
 
 bool valid_target_bytes(std::string_view target) {
-  return std::all_of(target.begin(), target.end(), [](char c) {
-    return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f && c != '"' && c != '<' &&
-           c != '>';
+  return words::none(target, [](uint64_t word) {
+    return words::less(word, 0x21) | words::greater(word, 0x7e) | words::equal(word, '"') | words::equal(word, '<') |
+           words::equal(word, '>');
   });
 }
 
 bool valid_authority(std::string_view text) {
-  static constexpr std::string_view kMarks = "-._~%!$&'()*+;=";
   size_t end = 0;
   if (!text.empty() && text.front() == '[') {
     end = text.find(']');
     if (end == std::string_view::npos) return false;
     for (const char c : text.substr(1, end - 1))
-      if (!is_alnum(c) && c != ':' && c != '.' && kMarks.find(c) == std::string_view::npos) return false;
+      if (!of_host(c) && c != ':') return false;
     ++end;
   } else {
-    for (; end < text.size() && text[end] != ':'; ++end) {
-      const char c = text[end];
-      if (!is_alnum(c) && kMarks.find(c) == std::string_view::npos) return false;
-    }
+    for (; end < text.size() && text[end] != ':'; ++end)
+      if (!of_host(text[end])) return false;
   }
   if (end == text.size()) return true;
   if (text[end] != ':') return false;
@@ -88,7 +97,8 @@ bool split_target(std::string_view method, std::string_view target, Target* out)
 }
 
 bool has_dot_segments(std::string_view path) {
-  // A dot segment follows a slash; most paths have no such place.
+  // Most paths have no such place.
+  if (path.find('.') == std::string_view::npos && path.find('%') == std::string_view::npos) return false;
   for (size_t i = path.find('/'); i != std::string_view::npos; i = path.find('/', i + 1)) {
     const char next = i + 1 < path.size() ? path[i + 1] : '\0';
     if (next != '.' && next != '%') continue;

@@ -5,6 +5,7 @@
 
 #include "bulkhead/attributes.h"
 #include "bulkhead/status.hpp"
+#include "bulkhead/text/words.hpp"
 
 namespace bulkhead::http::http1 {
 
@@ -15,12 +16,13 @@ constexpr size_t kFixed = 256;
 
 bool sane(const bh_pair& field) {
   const std::string_view name = to_view(field.name), value = to_view(field.value);
-  if (name.empty()) return false;
-  for (const char c : name)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == ':' || static_cast<unsigned char>(c) >= 0x7f) return false;
-  for (const char c : value)
-    if (c == '\r' || c == '\n' || c == '\0') return false;
-  return true;
+  const auto breaks_name = [](uint64_t word) {
+    return words::less(word, 0x21) | words::greater(word, 0x7e) | words::equal(word, ':');
+  };
+  const auto has_control = [](uint64_t word) { return words::less(word, 0x20); };
+  if (name.empty() || !words::none(name, breaks_name)) return false;
+  return words::none(value, has_control) ||
+         value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
 
 char* put(char* to, std::string_view text) {

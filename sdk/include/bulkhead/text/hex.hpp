@@ -2,7 +2,10 @@
 #ifndef BULKHEAD_TEXT_HEX_HPP
 #define BULKHEAD_TEXT_HEX_HPP
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <span>
 #include <string>
@@ -28,13 +31,16 @@ inline void append_hex(std::span<const uint8_t> bytes, std::string* out) {
   for (const uint8_t byte : bytes) append_hex(byte, out);
 }
 
+// The digits of every byte.
+inline constexpr auto kHexPairs = [] {
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kHexDigits[byte >> 4], kHexDigits[byte & 15]};
+  return pairs;
+}();
+
 // Two digits a byte into `out`, which has room for them; a view of them.
 inline std::string_view hex(std::span<const uint8_t> bytes, char* out) {
-  char* at = out;
-  for (const uint8_t byte : bytes) {
-    *at++ = kHexDigits[byte >> 4];
-    *at++ = kHexDigits[byte & 15];
-  }
+  for (size_t i = 0; i < bytes.size(); ++i) std::memcpy(out + i * 2, kHexPairs[bytes[i]].data(), 2);
   return {out, bytes.size() * 2};
 }
 
