@@ -9,11 +9,10 @@
 
 namespace cache {
 
-std::string digest_hex(Digest digest, std::string_view text) {
+std::string sha256_hex(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
   unsigned int size = 0;
-  if (EVP_Digest(text.data(), text.size(), bytes.data(), &size, digest == Digest::kSha1 ? EVP_sha1() : EVP_sha256(),
-                 nullptr) != 1)
+  if (EVP_Digest(text.data(), text.size(), bytes.data(), &size, EVP_sha256(), nullptr) != 1)
     throw bulkhead::Failure(BH_E_INTERNAL, "OpenSSL does not make the digest");
   std::string hex;
   bulkhead::append_hex(std::span(bytes.data(), size), &hex);

@@ -119,6 +119,6 @@ std::optional<Draft> Draft::decode(std::string_view bytes, std::string_view key,
   return draft;
 }
 
-std::string etag_of(std::string_view body) { return '"' + digest_hex(Digest::kSha256, body).substr(0, 32) + '"'; }
+std::string etag_of(std::string_view body) { return '"' + sha256_hex(body).substr(0, 32) + '"'; }
 
 }  // namespace cache

@@ -188,7 +188,7 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
   ticket->span.tag("db.operation.name", "GET");
   ticket->span.tag("server.address", settings_.redis_url.host);
   ticket->span.tag("server.port", int64_t{settings_.redis_url.port});
-  second_level_->get(digest_hex(Digest::kSha256, ticket->flight->key), [this, ticket](const Shared& shared) {
+  second_level_->get(sha256_hex(ticket->flight->key), [this, ticket](const Shared& shared) {
     ticket->shared_clock = shared.clock;
     ticket->span.tag("db.response.returned_rows", int64_t{shared.data.empty() ? 0 : 1});
     ticket->span.end(shared.clock == 0 ? BH_E_UNAVAILABLE : BH_OK);  // before the request may be over
@@ -241,8 +241,8 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     if (stored) {
       responses_.put(entry);
       if (second_level_ && ticket->shared_clock != 0 && !draft.validator_only)
-        second_level_->set(digest_hex(Digest::kSha256, draft.key), ticket->shared_clock, slot_list(draft.slots),
-                           lifetime / 1'000'000, draft.encode(wall_s() - draft.age_ns / kSecond));
+        second_level_->set(sha256_hex(draft.key), ticket->shared_clock, slot_list(draft.slots), lifetime / 1'000'000,
+                           draft.encode(wall_s() - draft.age_ns / kSecond));
     }
     serve_waiting(*ticket, entry);
   }

@@ -44,12 +44,11 @@ std::string key_of(const Limit& limit, const Request& request) {
 
 class RateLimit : public bulkhead::Plugin {
  public:
-  RateLimit(bulkhead::Host h, const ratelimit_config::Config& config)
-      : Plugin(h), table_(config.entries), prefix_(config.service + ":ratelimit:") {
+  RateLimit(bulkhead::Host h, const ratelimit_config::Config& config) : Plugin(h), table_(config.entries) {
     // Limits by identity run after authentication; all others before it, which saves its cost.
     for (Limit& limit : read_limits(config)) (limit.by == By::kIdentity ? late_ : early_).push_back(std::move(limit));
     if (const std::string& url = config.redis; !url.empty()) {
-      SharedSettings settings;
+      SharedSettings settings{.prefix = config.service + ":ratelimit:"};
       if (const std::string wrong = bulkhead::parse_redis_url(url, &settings.url); !wrong.empty())
         throw bulkhead::Failure(BH_E_CONFIG, "/redis: " + wrong);
       settings.timeout_ms = config.redis_timeout_ms;
@@ -99,7 +98,7 @@ class RateLimit : public bulkhead::Plugin {
     std::vector<Shared::Item> items;
     items.reserve(judged.size());
     for (const Judged& each : judged)
-      items.push_back({prefix_ + key_of(*each.limit, request), each.limit->interval_us(), each.limit->burst});
+      items.push_back({key_of(*each.limit, request), each.limit->interval_us(), each.limit->burst});
     const Exchange held(request);
     shared_->take(items, [this, request, held, judged](const std::vector<Decision>& decisions) {
       std::vector<Judged> outcome = judged;
@@ -197,7 +196,6 @@ class RateLimit : public bulkhead::Plugin {
   std::vector<Limit> early_, late_;
   Table table_;
   std::unique_ptr<Shared> shared_;
-  const std::string prefix_;
   std::vector<std::pair<const Limit*, uint32_t>> refused_;
   uint32_t local_ = 0, redis_ = 0, displaced_ = 0;
   bulkhead::Timer figures_;
