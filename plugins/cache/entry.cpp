@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <memory>
+#include <new>
 
 #include "bulkhead/plugin.hpp"
 #include "digest.hpp"
@@ -17,6 +19,12 @@ namespace {
 constexpr std::string_view kMark = "bulkhead-cache-2";
 // Of the list, the table and the allocator.
 constexpr size_t kOverhead = 192;
+constexpr size_t kOwn = 2;  // fields that every answer has from here: Age, Cache-Status
+
+size_t count_in_304(const Draft& draft) {
+  return static_cast<size_t>(std::count_if(draft.headers.begin(), draft.headers.end(),
+                                           [](const auto& header) { return kept_in_304(header.first); }));
+}
 
 }  // namespace
 
@@ -26,23 +34,25 @@ bool kept_in_304(std::string_view name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
-Entry::Entry(const Draft& draft)
+EntryRef Entry::make(const Draft& draft) {
+  const size_t in_304 = count_in_304(draft);
+  size_t size = (draft.headers.size() + in_304 + 2 * kOwn) * sizeof(bh_pair) + alignof(bh_pair) +
+                draft.slots.size() * sizeof(uint32_t) + draft.key.size() + draft.etag.size() + draft.body.size();
+  for (const auto& [name, value] : draft.headers) size += name.size() + value.size();
+  const Behind behind{size};
+  return EntryRef(new (behind) Entry(draft, behind));
+}
+
+// What a hit reads comes first, in the order it is read; the fields of a 304 come last.
+Entry::Entry(const Draft& draft, Behind behind)
     : began_ns_(draft.began_ns),
       expires_ns_(draft.expires_ns),
       made_ns_(draft.made_ns),
-      validator_only_(draft.validator_only) {
+      validator_only_(draft.validator_only),
+      bytes_(sizeof(Entry) + kOverhead + behind.bytes) {
   static constexpr std::string_view kAge = "age", kNone = "0", kStatus = "cache-status", kHit = "bulkhead; hit";
-  const size_t in_304 = static_cast<size_t>(std::count_if(
-      draft.headers.begin(), draft.headers.end(), [](const auto& header) { return kept_in_304(header.first); }));
-  const size_t pairs = draft.headers.size() + 2 + in_304 + 2;
-  size_t size = pairs * sizeof(bh_pair) + draft.slots.size() * sizeof(uint32_t) + draft.key.size() + draft.etag.size() +
-                draft.body.size();
-  for (const auto& [name, value] : draft.headers) size += name.size() + value.size();
-  memory_ = std::make_unique_for_overwrite<std::byte[]>(size);
-  bytes_ = sizeof(Entry) + kOverhead + size;
-
-  auto* const pair = new (memory_.get()) bh_pair[pairs];
-  auto* const slot = new (memory_.get() + pairs * sizeof(bh_pair)) uint32_t[draft.slots.size()];
+  auto* const pair = new (this + 1) bh_pair[draft.headers.size() + kOwn];
+  auto* const slot = new (pair + draft.headers.size() + kOwn) uint32_t[draft.slots.size()];
   std::copy(draft.slots.begin(), draft.slots.end(), slot);
   slots_ = {slot, draft.slots.size()};
   auto* text = reinterpret_cast<char*>(slot + draft.slots.size());
@@ -53,19 +63,24 @@ Entry::Entry(const Draft& draft)
     return kept;
   };
   key_ = put(draft.key);
-  size_t next = 0, next_304 = draft.headers.size() + 2;
+  bh_pair* next = pair;
   for (const auto& [name, value] : draft.headers) {
     const std::string_view kept_name = put(name);
-    pair[next] = {to_str(kept_name), to_str(put(value))};
-    if (kept_in_304(name)) pair[next_304++] = pair[next];
-    ++next;
+    *next++ = {to_str(kept_name), to_str(put(value))};
   }
-  pair[next] = pair[next_304] = {to_str(kAge), to_str(kNone)};
-  pair[next + 1] = pair[next_304 + 1] = {to_str(kStatus), to_str(kHit)};
-  fields_ = {pair, draft.headers.size() + 2};
-  fields_304_ = {pair + draft.headers.size() + 2, in_304 + 2};
   etag_ = put(draft.etag);
   body_ = put(draft.body);
+
+  void* at = text;
+  size_t left = SIZE_MAX;
+  std::align(alignof(bh_pair), sizeof(bh_pair), at, left);
+  auto* const pair_304 = new (at) bh_pair[count_in_304(draft) + kOwn];
+  bh_pair* const next_304 = std::copy_if(
+      pair, next, pair_304, [](const bh_pair& field) { return kept_in_304(bulkhead::to_view(field.name)); });
+  next[0] = next_304[0] = {to_str(kAge), to_str(kNone)};
+  next[1] = next_304[1] = {to_str(kStatus), to_str(kHit)};
+  fields_ = {pair, next + kOwn};
+  fields_304_ = {pair_304, next_304 + kOwn};
 }
 
 // A mark, then strings, each behind its length: key, when it was made, ETag, body, slots, names and

@@ -5,7 +5,6 @@
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,11 +34,15 @@ struct Draft {
   static std::optional<Draft> decode(std::string_view bytes, std::string_view key, uint64_t* made_wall_s);
 };
 
-// Never changes. All that a hit needs lies in one piece of memory: a hundred thousand of them are
-// in no cache of the CPU.
+class Entry;
+using EntryRef = boost::intrusive_ptr<const Entry>;
+
+// Never changes, but for `used`. All that a hit needs lies behind the object, in one piece of
+// memory with it: a hundred thousand of them are in no cache of the CPU, and in no TLB.
 class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_counter> {
  public:
-  explicit Entry(const Draft& draft);
+  static EntryRef make(const Draft& draft);
+  static void operator delete(void* memory) { ::operator delete(memory); }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
@@ -57,17 +60,24 @@ class Entry : public boost::intrusive_ref_counter<Entry, boost::thread_safe_coun
   bool validator_only() const { return validator_only_; }
   size_t bytes() const { return bytes_; }
 
+  // Answered a request since it was put at the front. Responses' own, under its lock.
+  mutable bool used = false;
+
  private:
+  struct Behind {
+    size_t bytes;
+  };
+  Entry(const Draft& draft, Behind behind);
+  static void* operator new(size_t object, Behind behind) { return ::operator new(object + behind.bytes); }
+  static void operator delete(void* memory, Behind /*behind*/) { ::operator delete(memory); }
+
   const uint64_t began_ns_, expires_ns_, made_ns_;
   const bool validator_only_;
-  size_t bytes_;
-  std::unique_ptr<std::byte[]> memory_;  // pairs, slots, text
+  const size_t bytes_;
   std::span<const bh_pair> fields_, fields_304_;
   std::span<const uint32_t> slots_;
   std::string_view key_, etag_, body_;
 };
-
-using EntryRef = boost::intrusive_ptr<const Entry>;
 
 // Whether a 304 says the field too (RFC 9110 §15.4.5).
 bool kept_in_304(std::string_view name);

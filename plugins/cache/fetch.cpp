@@ -204,7 +204,7 @@ bh_flow Fetch::ask_second_level(const TicketRef& ticket) {
     const uint64_t now_ns = host_.now_ns(), now_s = wall_s(), age_ns = now_s > made_s ? (now_s - made_s) * kSecond : 0;
     draft->expires_ns = now_ns + shared.ttl_ms * 1'000'000;
     draft->made_ns = now_ns > age_ns ? now_ns - age_ns : 0;
-    const EntryRef entry(new Entry(*draft));
+    const EntryRef entry = Entry::make(*draft);
     if (clock_.holds(entry->slots(), entry->began_ns())) responses_.put(entry);
     // It was asked before anything changed that is not in the answer.
     const bulkhead::Exchange ex = std::move(ticket->ex);
@@ -236,7 +236,7 @@ void Fetch::respond(const bulkhead::Request& request, const Route& route) {
     draft.made_ns = now - std::min(now, draft.age_ns);
     draft.expires_ns = now + lifetime;
     draft.slots.push_back(TagClock::slot(uri_tag(request.authority(), request.target())));
-    const EntryRef entry(new Entry(draft));
+    const EntryRef entry = Entry::make(draft);
     stored = coherent_ && clock_.holds(draft.slots, draft.began_ns, settle_ns_);
     if (stored) {
       responses_.put(entry);

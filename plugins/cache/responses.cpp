@@ -11,13 +11,13 @@ namespace cache {
 EntryRef Responses::find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns) {
   const auto it = shard.entries.find(key);
   if (it == shard.entries.end()) return nullptr;
-  const EntryRef& entry = it->second->entry;
+  const EntryRef& entry = it->second.entry;
   if (now_ns >= entry->expires_ns() || !clock_.holds(entry->slots(), entry->began_ns())) {
-    erase(shard, it->second);
+    erase(shard, it);
     return nullptr;
   }
   if (entry->validator_only() && (known.empty() || !bulkhead::etag_matches(known, entry->etag(), true))) return nullptr;
-  it->second->used = true;
+  entry->used = true;
   return entry;
 }
 
@@ -45,27 +45,29 @@ Responses::Found Responses::find_or_join(std::string_view key, uint64_t now_ns, 
   return {nullptr, true};
 }
 
-void Responses::erase(Shard& shard, std::list<Kept>::iterator place) {
-  shard.bytes -= place->entry->bytes();
-  shard.entries.erase(place->entry->key());
-  shard.kept.erase(place);
+void Responses::erase(Shard& shard, Table::iterator kept) {
+  shard.bytes -= kept->second.entry->bytes();
+  shard.order.erase(kept->second.place);
+  const EntryRef last = std::move(kept->second.entry);  // the key is a part of it
+  shard.entries.erase(kept);
 }
 
-void Responses::put(EntryRef entry) {
+void Responses::put(const EntryRef& entry) {
   Shard& shard = shard_of(entry->key());
   if (entry->bytes() > shard_bytes_) return;
   const std::lock_guard lock(shard.mutex);
-  if (const auto it = shard.entries.find(entry->key()); it != shard.entries.end()) erase(shard, it->second);
+  if (const auto it = shard.entries.find(entry->key()); it != shard.entries.end()) erase(shard, it);
+  List place = {entry.get()};
+  shard.entries.emplace(entry->key(), Kept{entry, place.begin()});
+  shard.order.splice(shard.order.begin(), place);
   shard.bytes += entry->bytes();
-  shard.kept.push_front({std::move(entry)});
-  shard.entries.emplace(shard.kept.front().entry->key(), shard.kept.begin());
   while (shard.bytes > shard_bytes_) {
-    const auto oldest = std::prev(shard.kept.end());
-    if (std::exchange(oldest->used, false)) {
-      shard.kept.splice(shard.kept.begin(), shard.kept, oldest);
+    const auto oldest = std::prev(shard.order.end());
+    if (std::exchange((*oldest)->used, false)) {
+      shard.order.splice(shard.order.begin(), shard.order, oldest);
       continue;
     }
-    erase(shard, oldest);
+    erase(shard, shard.entries.find((*oldest)->key()));
     ++shard.evictions;
   }
 }

@@ -34,7 +34,7 @@ class Responses {
   Found find_or_join(std::string_view key, uint64_t now_ns, const TicketRef& ticket);
 
   // Keeps the entry unless it is too large.
-  void put(EntryRef entry);
+  void put(const EntryRef& entry);
   // The tickets that wait for the leader's fetch; it leads no longer. Nothing where it did not
   // lead.
   std::optional<std::deque<TicketRef>> take(Ticket& leader);
@@ -52,22 +52,24 @@ class Responses {
 
  private:
   static constexpr size_t kShards = 16;
+  using List = std::list<const Entry*>;
   struct Kept {
     EntryRef entry;
-    bool used = false;  // since it was put at the front
+    List::iterator place;
   };
+  using Table = std::unordered_map<std::string_view, Kept>;  // keys are the entries' own
   struct Shard {
     mutable std::mutex mutex;
-    std::list<Kept> kept;
-    std::unordered_map<std::string_view, std::list<Kept>::iterator> entries;  // keys are the entries' own
-    std::unordered_map<std::string_view, FlightRef> flights;                  // keys are the flights' own
+    Table entries;
+    List order;
+    std::unordered_map<std::string_view, FlightRef> flights;  // keys are the flights' own
     size_t bytes = 0;
     uint64_t evictions = 0;
   };
 
   Shard& shard_of(std::string_view key) { return shards_[std::hash<std::string_view>()(key) >> 7 & (kShards - 1)]; }
   EntryRef find_locked(Shard& shard, std::string_view key, std::string_view known, uint64_t now_ns);
-  static void erase(Shard& shard, std::list<Kept>::iterator place);
+  static void erase(Shard& shard, Table::iterator kept);
 
   const TagClock& clock_;
   const size_t shard_bytes_;

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::expect(
         again && again->body == entry->body && again->headers == entry->headers && again->slots == entry->slots,
         "the same answer");
-    const cache::EntryRef kept(new cache::Entry(*entry));
+    const cache::EntryRef kept = cache::Entry::make(*entry);
     fuzz::expect(kept->body() == entry->body && kept->fields().size() == entry->headers.size() + 1,
                  "all of it is kept");
   }

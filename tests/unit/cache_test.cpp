@@ -31,7 +31,7 @@ Draft draft(const std::string& key, size_t size, std::vector<uint32_t> slots = {
 
 template <typename... Args>
 EntryRef entry(Args... args) {
-  return EntryRef(new Entry(draft(args...)));
+  return Entry::make(draft(args...));
 }
 
 TicketRef ticket() { return TicketRef(new Ticket); }
@@ -141,23 +141,23 @@ TEST(Responses, WhoJoinsWhileAFlightLandsIsNotForgotten) {
 
 TEST(Entry, HoldsAllOfTheDraft) {
   const Draft made = draft("key", 5, {1, 65535});
-  const Entry kept(made);
-  EXPECT_EQ(kept.key(), "key");
-  EXPECT_EQ(kept.etag(), "\"1\"");
-  EXPECT_EQ(kept.body(), "xxxxx");
-  EXPECT_EQ(std::vector<uint32_t>(kept.slots().begin(), kept.slots().end()), made.slots);
-  ASSERT_EQ(kept.fields().size(), 4u);
-  EXPECT_EQ(bulkhead::to_view(kept.fields()[1].name), "content-type");
-  EXPECT_EQ(bulkhead::to_view(kept.fields()[1].value), "text/plain");
-  EXPECT_EQ(bulkhead::to_view(kept.fields()[2].name), "age");
-  EXPECT_EQ(bulkhead::to_view(kept.fields()[3].name), "cache-status");
-  EXPECT_EQ(kept.age_s(made.made_ns + 2'999'999'999), 2u);
-  EXPECT_EQ(kept.age_s(0), 0u);
-  ASSERT_EQ(kept.fields_304().size(), 3u) << "no content-type";
-  EXPECT_EQ(bulkhead::to_view(kept.fields_304()[0].value), "\"1\"");
-  const Entry empty{Draft{}};
-  EXPECT_EQ(empty.fields().size(), 2u);
-  EXPECT_EQ(empty.body(), "");
+  const EntryRef kept = Entry::make(made);
+  EXPECT_EQ(kept->key(), "key");
+  EXPECT_EQ(kept->etag(), "\"1\"");
+  EXPECT_EQ(kept->body(), "xxxxx");
+  EXPECT_EQ(std::vector<uint32_t>(kept->slots().begin(), kept->slots().end()), made.slots);
+  ASSERT_EQ(kept->fields().size(), 4u);
+  EXPECT_EQ(bulkhead::to_view(kept->fields()[1].name), "content-type");
+  EXPECT_EQ(bulkhead::to_view(kept->fields()[1].value), "text/plain");
+  EXPECT_EQ(bulkhead::to_view(kept->fields()[2].name), "age");
+  EXPECT_EQ(bulkhead::to_view(kept->fields()[3].name), "cache-status");
+  EXPECT_EQ(kept->age_s(made.made_ns + 2'999'999'999), 2u);
+  EXPECT_EQ(kept->age_s(0), 0u);
+  ASSERT_EQ(kept->fields_304().size(), 3u) << "no content-type";
+  EXPECT_EQ(bulkhead::to_view(kept->fields_304()[0].value), "\"1\"");
+  const EntryRef empty = Entry::make({});
+  EXPECT_EQ(empty->fields().size(), 2u);
+  EXPECT_EQ(empty->body(), "");
 }
 
 TEST(Draft, ComesBackFromTheSecondLevel) {
