@@ -17,8 +17,8 @@
 namespace bulkhead::chain {
 
 struct RunnerSettings {
-  uint32_t request_timeout_ms = 30'000;
-  bool enforce_scopes = true;
+  uint32_t request_timeout_ms;
+  bool enforce_scopes;
 };
 
 class Runner {

@@ -10,38 +10,35 @@
 #include "bulkhead/text/ascii.hpp"
 #include "core/config/schema.hpp"
 #include "core/config/units.hpp"
+#include "host_config.hpp"
 #include "host_embedded.hpp"
 
 namespace bulkhead::config {
 
 namespace {
 
-class Values {
- public:
-  Values(const Json& root, std::vector<Issue>* issues) : root_(root), issues_(issues) {}
+using Said = host_config::Config;
 
-  const Json& at(const std::string& pointer) const { return root_.at(Json::json_pointer(pointer)); }
-  std::string text(const std::string& pointer) const {
-    return at(pointer).is_string() ? at(pointer).get<std::string>()
-           : at(pointer).is_null() ? std::string()
-                                   : at(pointer).dump();
-  }
-  size_t number(const std::string& pointer) const { return at(pointer).get<size_t>(); }
-  size_t size(const std::string& pointer) const {
-    const auto value = parse_size(text(pointer));
+// What the schema cannot check; issues name the place.
+class Units {
+ public:
+  explicit Units(std::vector<Issue>* issues) : issues_(issues) {}
+
+  size_t size(const std::string& pointer, const Json& said) const {
+    const std::string text = said.is_string() ? said.get<std::string>() : said.dump();
+    const auto value = parse_size(text);
     if (value && *value > 0) return *value;
-    issues_->push_back({pointer, text(pointer) + " is not a size; write 4096, 32KiB, 1MiB or 1GiB"});
+    issues_->push_back({pointer, text + " is not a size; write 4096, 32KiB, 1MiB or 1GiB"});
     return 1;
   }
-  uint32_t duration(const std::string& pointer) const {
-    const auto value = parse_duration_ms(text(pointer));
+  uint32_t duration(const std::string& pointer, const std::string& said) const {
+    const auto value = parse_duration_ms(said);
     if (value && *value > 0) return *value;
-    issues_->push_back({pointer, text(pointer) + " is not a duration; write 250ms, 5s, 2m or 1h"});
+    issues_->push_back({pointer, said + " is not a duration; write 250ms, 5s, 2m or 1h"});
     return 1;
   }
 
  private:
-  const Json& root_;
   std::vector<Issue>* issues_;
 };
 
@@ -76,6 +73,75 @@ ListenerEntry listener_of(const Json& value, const std::string& pointer, std::ve
   return entry;
 }
 
+void read_listeners(const Said::Server& server, Config* config, std::vector<Issue>* issues) {
+  if (server.listen.is_array())
+    for (size_t i = 0; i < server.listen.size(); ++i)
+      config->listen.push_back(listener_of(server.listen[i], "/server/listen/" + std::to_string(i), issues));
+  else
+    config->listen.push_back(listener_of(server.listen, "/server/listen", issues));
+  const Json admin = server.admin.value_or(nullptr);
+  if (!admin.is_null() && admin != "") config->admin = listener_of(admin, "/server/admin", issues);
+}
+
+void read_proxies(const Said::Server& server, Config* config, std::vector<Issue>* issues) {
+  http::Settings& http = config->http;
+  for (size_t i = 0; i < server.trusted_proxies.size(); ++i)
+    if (const std::string& proxy = server.trusted_proxies[i]; !http.proxies.add(proxy))
+      issues->push_back(
+          {"/server/trusted_proxies/" + std::to_string(i),
+           proxy + " is no address and no network; write 10.0.0.0/8, fd00::/8, or unix: for callers by a unix socket"});
+  for (size_t i = 0; i < server.nat64_prefixes.size(); ++i)
+    if (const std::string& prefix = server.nat64_prefixes[i]; !http.nat64.add(prefix))
+      issues->push_back(
+          {"/server/nat64_prefixes/" + std::to_string(i),
+           prefix + " is no prefix of a NAT64; write 2001:db8:64::/96, its length one of 32, 40, 48, 56, 64, 96"});
+  http.proxies.use_forwarded(server.forwarded_header == "forwarded");
+}
+
+void read_engine(const Said::Server& server, Config* config, std::vector<Issue>* issues) {
+  config->enforce_scopes = server.scopes == "enforce";
+  config->executor_threads = server.executor.threads;
+  config->executor_queue = server.executor.queue;
+  config->http.io_threads = server.io_threads.is_number() ? server.io_threads.get<size_t>()
+                                                          : std::clamp(std::thread::hardware_concurrency(), 1u, 255u);
+  const Units units(issues);
+  const std::string at_limits = "/server/limits/", at_timeouts = "/server/timeouts/";
+  const Said::Server::Limits& limits = server.limits;
+  config->http.limits = {
+      .connections = limits.connections,
+      .pipelined = limits.pipelined,
+      .request_line = units.size(at_limits + "request_line", limits.request_line),
+      .header = units.size(at_limits + "header", limits.header),
+      .header_fields = limits.header_fields,
+      .body = units.size(at_limits + "body", limits.body),
+      .bodies_in_memory = units.size(at_limits + "bodies_in_memory", limits.bodies_in_memory),
+      .queued = units.size(at_limits + "queued", limits.queued),
+  };
+  const Said::Server::Timeouts& timeouts = server.timeouts;
+  config->http.timeouts = {
+      .header = units.duration(at_timeouts + "header", timeouts.header),
+      .body = units.duration(at_timeouts + "body", timeouts.body),
+      .idle = units.duration(at_timeouts + "idle", timeouts.idle),
+      .write = units.duration(at_timeouts + "write", timeouts.write),
+      .drain = units.duration(at_timeouts + "drain", timeouts.drain),
+  };
+  config->request_timeout_ms = units.duration(at_timeouts + "request", timeouts.request);
+}
+
+void read_log(const Said& said, Config* config, std::vector<Issue>* issues) {
+  telemetry::LogSettings& log = config->log;
+  std::string level = lowered(said.log.level);
+  if (level == "warning") level = "warn";
+  if (!telemetry::parse_level(level, &log.level))
+    issues->push_back({"/log/level", "'" + said.log.level + "' is not trace, debug, info, warn or error"});
+  log.file = said.log.file;
+  const bool terminal = log.file.empty() && ::isatty(STDERR_FILENO) == 1;
+  log.json = said.log.format == "json" || (said.log.format == "auto" && !terminal);
+  const char* no_colour = std::getenv("NO_COLOR");  // no-color.org
+  log.colour = terminal && (no_colour == nullptr || *no_colour == '\0');
+  log.service = said.service;
+}
+
 }  // namespace
 
 std::vector<Issue> read_config(Document& document, Config* config) {
@@ -85,81 +151,17 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   issues = check_schema(schema, document.value);
   if (!issues.empty()) return issues;
 
-  const Values values(document.value, &issues);
-  const Json& listen = values.at("/server/listen");
-  if (listen.is_array())
-    for (size_t i = 0; i < listen.size(); ++i)
-      config->listen.push_back(listener_of(listen[i], "/server/listen/" + std::to_string(i), &issues));
-  else
-    config->listen.push_back(listener_of(listen, "/server/listen", &issues));
-  if (const Json& admin = values.at("/server/admin"); !admin.is_null() && !values.text("/server/admin").empty())
-    config->admin = listener_of(admin, "/server/admin", &issues);
-  const Json& proxies = values.at("/server/trusted_proxies");
-  for (size_t i = 0; i < proxies.size(); ++i)
-    if (!config->http.proxies.add(proxies[i].get_ref<const std::string&>()))
-      issues.push_back(
-          {"/server/trusted_proxies/" + std::to_string(i),
-           proxies[i].get<std::string>() +
-               " is no address and no network; write 10.0.0.0/8, fd00::/8, or unix: for callers by a unix socket"});
-  const Json& nat64 = values.at("/server/nat64_prefixes");
-  for (size_t i = 0; i < nat64.size(); ++i)
-    if (!config->http.nat64.add(nat64[i].get_ref<const std::string&>()))
-      issues.push_back(
-          {"/server/nat64_prefixes/" + std::to_string(i),
-           nat64[i].get<std::string>() +
-               " is no prefix of a NAT64; write 2001:db8:64::/96, its length one of 32, 40, 48, 56, 64, 96"});
-  config->http.proxies.use_forwarded(values.text("/server/forwarded_header") == "forwarded");
-  config->enforce_scopes = values.text("/server/scopes") == "enforce";
-  config->executor_threads = values.number("/server/executor/threads");
-  config->executor_queue = values.number("/server/executor/queue");
-
-  const std::string limits = "/server/limits/", timeouts = "/server/timeouts/";
-  http::Settings& http = config->http;
-  http.io_threads = values.at("/server/io_threads").is_number()
-                        ? values.number("/server/io_threads")
-                        : std::clamp(std::thread::hardware_concurrency(), 1u, 255u);
-  http.limits.connections = values.number(limits + "connections");
-  http.limits.pipelined = values.number(limits + "pipelined");
-  http.limits.request_line = values.size(limits + "request_line");
-  http.limits.header = values.size(limits + "header");
-  http.limits.header_fields = values.number(limits + "header_fields");
-  http.limits.body = values.size(limits + "body");
-  http.limits.bodies_in_memory = values.size(limits + "bodies_in_memory");
-  http.limits.queued = values.size(limits + "queued");
-  http.timeouts.header = values.duration(timeouts + "header");
-  http.timeouts.body = values.duration(timeouts + "body");
-  http.timeouts.idle = values.duration(timeouts + "idle");
-  http.timeouts.write = values.duration(timeouts + "write");
-  http.timeouts.drain = values.duration(timeouts + "drain");
-  config->request_timeout_ms = values.duration(timeouts + "request");
-
-  std::string level = values.text("/log/level");
-  std::transform(level.begin(), level.end(), level.begin(), lower);
-  if (level == "warning") level = "warn";
-  if (!telemetry::parse_level(level, &config->log.level))
-    issues.push_back({"/log/level", "'" + values.text("/log/level") + "' is not trace, debug, info, warn or error"});
-  config->log.file = values.text("/log/file");
-  const bool terminal = config->log.file.empty() && ::isatty(STDERR_FILENO) == 1;
-  const std::string format = values.text("/log/format");
-  config->log.json = format == "json" || (format == "auto" && !terminal);
-  const char* no_colour = std::getenv("NO_COLOR");  // no-color.org
-  config->log.colour = terminal && (no_colour == nullptr || *no_colour == '\0');
-  config->log.service = values.text("/service");
-  for (const Json& path : values.at("/plugin_path")) config->plugin_path.push_back(path.get<std::string>());
-
+  const auto said = document.value.get<Said>();
+  read_listeners(said.server, config, &issues);
+  read_proxies(said.server, config, &issues);
+  read_engine(said.server, config, &issues);
+  read_log(said, config, &issues);
+  config->plugin_path = said.plugin_path;
   std::set<std::string> ids;
-  const Json& plugins = document.value.at("plugins");
-  for (size_t i = 0; i < plugins.size(); ++i) {
-    const Json& entry = plugins[i];
-    PluginEntry plugin;
-    plugin.pointer = "/plugins/" + std::to_string(i);
-    plugin.id = entry.at("id");
-    plugin.library = entry.at("library");
-    plugin.enabled = entry.at("enabled");
-    plugin.optional = entry.at("optional");
-    plugin.config = entry.at("config");
-    plugin.after = entry.at("order").at("after").get<std::vector<std::string>>();
-    plugin.before = entry.at("order").at("before").get<std::vector<std::string>>();
+  for (const Said::Plugin& entry : said.plugins) {
+    PluginEntry plugin{
+        entry.id,     entry.library,     entry.enabled,      entry.optional,
+        entry.config, entry.order.after, entry.order.before, "/plugins/" + std::to_string(config->plugins.size())};
     if (!ids.insert(plugin.id).second)
       issues.push_back(
           {plugin.pointer + "/id",
@@ -167,6 +169,13 @@ std::vector<Issue> read_config(Document& document, Config* config) {
     config->plugins.push_back(std::move(plugin));
   }
   return issues;
+}
+
+Config defaults() {
+  Document document("defaults", "plugins: []\n");
+  Config config;
+  read_config(document, &config);
+  return config;
 }
 
 }  // namespace bulkhead::config

@@ -28,12 +28,13 @@ struct ListenerEntry {
   std::string pointer;  // "/server/listen/0", for messages
 };
 
+// What is unset here has its default in schema.json.
 struct Config {
   std::vector<ListenerEntry> listen;
   std::optional<ListenerEntry> admin;
   bool enforce_scopes = true;
-  size_t executor_threads = 16, executor_queue = 1024;
-  uint32_t request_timeout_ms = 30'000;
+  size_t executor_threads = 0, executor_queue = 0;
+  uint32_t request_timeout_ms = 0;
   http::Settings http;
   telemetry::LogSettings log;
   std::vector<std::string> plugin_path;
@@ -42,5 +43,8 @@ struct Config {
 
 // Fills the document's defaults. Issues are empty on success.
 std::vector<Issue> read_config(Document& document, Config* config);
+
+// Of a document that lists no plugins and says nothing else.
+Config defaults();
 
 }  // namespace bulkhead::config

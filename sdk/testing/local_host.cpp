@@ -42,7 +42,8 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
         environment_(log_, metrics_, tracing_, executor_, timers_, services_),
         manager_(environment_, [](std::string text) { return text; }),
         runner_(
-            {}, executor_, tracing_, [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
+            {config_.request_timeout_ms, config_.enforce_scopes}, executor_, tracing_,
+            [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
               log_.write(telemetry::Level::kError, what, {{"plugin", plugin}, {"request_id", to_view(ex.request.id)}});
             }) {}
   ~Impl() { stop(); }
@@ -274,7 +275,8 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
   }
 
   const std::thread::id thread_ = std::this_thread::get_id();
-  const http::Settings settings_;
+  config::Config config_ = config::defaults();
+  const http::Settings& settings_ = config_.http;
   telemetry::Log log_;
   telemetry::Metrics metrics_;
   telemetry::Tracing tracing_;
@@ -286,7 +288,6 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
   std::vector<std::unique_ptr<Peer>> peers_;
   hosting::Manager manager_;
   chain::Runner runner_;
-  config::Config config_;
   bool started_ = false, stopped_ = false;
   uint64_t count_ = 0;
   size_t runs_ = 0;

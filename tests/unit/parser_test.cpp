@@ -1,6 +1,7 @@
 // The connection's parser, without a connection. Section numbers are of RFC 9112.
 #include <gtest/gtest.h>
 
+#include "core/config/model.hpp"
 #include "core/exchange/request.hpp"
 #include "core/http/http1/parser.hpp"
 
@@ -21,7 +22,7 @@ struct Parsed {
 
 // Gives the bytes in pieces of `step`, as a slow client does.
 Parsed parse(const std::string& bytes, size_t step = SIZE_MAX) {
-  static const http::Limits limits;
+  static const http::Limits limits = config::defaults().http.limits;
   Request request;
   RequestParser parser(limits);
   std::string copy = bytes;
@@ -139,7 +140,7 @@ struct Chunked {
 };
 
 Chunked parse_chunks(const std::string& data, size_t step, size_t limit = 1000) {
-  static const http::Limits limits;
+  static const http::Limits limits = config::defaults().http.limits;
   Request request;
   RequestParser parser(limits);
   std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
