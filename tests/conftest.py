@@ -25,9 +25,11 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--slow"):
-        return
     slow = [item for item in items if item.get_closest_marker("slow")]
+    if config.getoption("--slow"):
+        for item in slow:
+            item.add_marker(pytest.mark.timeout(3600))
+        return
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
 

@@ -5,7 +5,7 @@ BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config libpistache-dev libboost
   libsqlite3-dev libssl-dev nlohmann-json3-dev libspdlog-dev libyaml-cpp-dev libcli11-dev libvalijson-dev libhiredis-dev
   prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libzstd-dev)
 # What tests/run needs beside them.
-TEST_PACKAGES=(libgtest-dev libbenchmark-dev python3 python3-pytest python3-pytest-xdist postgresql-15 postgresql-client-15 binutils procps
+TEST_PACKAGES=(libgtest-dev libbenchmark-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout postgresql-15 postgresql-client-15 binutils procps
   util-linux curl openssl shellcheck clang-format clang-tidy nginx-light wrk slowhttptest strace redis-server pgbouncer prometheus
   python3-prometheus-client prometheus-alertmanager prometheus-blackbox-exporter prometheus-postgres-exporter protobuf-compiler
   python3-protobuf python3-yaml python3-cryptography chromium zstd sqlmap wapiti python3-seccomp systemd iproute2 prometheus-pushgateway haproxy pgbackrest dpkg-dev
