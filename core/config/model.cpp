@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "bulkhead/text/ascii.hpp"
@@ -151,17 +152,22 @@ std::vector<Issue> read_config(Document& document, Config* config) {
   issues = check_schema(schema, document.value);
   if (!issues.empty()) return issues;
 
-  const auto said = document.value.get<Said>();
+  auto said = document.value.get<Said>();
   read_listeners(said.server, config, &issues);
   read_proxies(said.server, config, &issues);
   read_engine(said.server, config, &issues);
   read_log(said, config, &issues);
   config->plugin_path = said.plugin_path;
   std::set<std::string> ids;
-  for (const Said::Plugin& entry : said.plugins) {
-    PluginEntry plugin{
-        entry.id,     entry.library,     entry.enabled,      entry.optional,
-        entry.config, entry.order.after, entry.order.before, "/plugins/" + std::to_string(config->plugins.size())};
+  for (Said::Plugin& entry : said.plugins) {
+    PluginEntry plugin{entry.id,
+                       entry.library,
+                       entry.enabled,
+                       entry.optional,
+                       std::move(entry.config),
+                       entry.order.after,
+                       entry.order.before,
+                       "/plugins/" + std::to_string(config->plugins.size())};
     if (!ids.insert(plugin.id).second)
       issues.push_back(
           {plugin.pointer + "/id",
@@ -174,7 +180,8 @@ std::vector<Issue> read_config(Document& document, Config* config) {
 Config defaults() {
   Document document("defaults", "plugins: []\n");
   Config config;
-  read_config(document, &config);
+  if (const std::vector<Issue> issues = read_config(document, &config); !issues.empty())
+    throw std::logic_error("schema.json: " + issues.front().pointer + ": " + issues.front().message);
   return config;
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "bulkhead/net/authority.hpp"
 #include "bulkhead/text/ascii.hpp"
 #include "bulkhead/text/fields.hpp"
 #include "bulkhead/value.hpp"
@@ -143,8 +144,8 @@ std::string Nat64::translate(std::string_view text) const {
 
 bool is_loopback(std::string_view address) {
   if (address.starts_with("unix:")) return true;
-  const std::string_view host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+  const std::string_view host = split_host_port(address).host;
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
 bool TrustedProxies::add(std::string_view text) {

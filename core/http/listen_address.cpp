@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
+#include <optional>
+
+#include "bulkhead/net/authority.hpp"
 
 namespace bulkhead::http {
 
@@ -117,20 +119,14 @@ std::string parse_listen_address(std::string_view text, ListenAddress* address) 
     if (!fill(*address, &name)) return in_quotes(text) + ": a socket's path has at most 107 bytes";
     return {};
   }
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return in_quotes(text) + " has no port; " + std::string(kForms);
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  if (!bracketed && host.find_first_of(":[]") != std::string_view::npos)
+  const HostPort parts = split_host_port(text);
+  if (!parts.port) return in_quotes(text) + " has no port; " + std::string(kForms);
+  if (parts.bracketed ? parts.host.empty() : parts.host.find_first_of(":[]") != std::string_view::npos)
     return in_quotes(text) + " is no address: an IPv6 address stands in brackets; " + std::string(kForms);
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc() || end != port.data() + port.size() || number > UINT16_MAX)
-    return in_quotes(text) + ": '" + std::string(port) + "' is no port; it is a number from 0 to 65535";
-  address->host = host;
-  address->port = static_cast<uint16_t>(number);
+  const std::optional<uint16_t> port = parse_port(*parts.port, 0);
+  if (!port) return in_quotes(text) + ": '" + std::string(*parts.port) + "' is no port; it is a number from 0 to 65535";
+  address->host = parts.host;
+  address->port = *port;
   return {};
 }
 

@@ -33,11 +33,11 @@ Shared::Shared(const bulkhead::Host& host, SharedSettings settings)
       settings_(std::move(settings)),
       // Requests wait for it: one that is silent for as long as a request may wait is down.
       worker_(host, {settings_.url, "bh-ratelimit", ratelimit_embedded::scripts_take_lua, {}, settings_.timeout_ms},
-              // A replica, or a server whose disk is full, takes the script and refuses what it writes.
+              // A replica or a full server takes the script, and refuses what it writes.
               {.greet =
                    [this](redisContext* context, const std::string& script, bool /*lost*/) {
                      const redis::Reply reply =
-                         redis::ask(context, {"EVALSHA", script, "1", settings_.prefix + ":probe", "1000", "1"});
+                         redis::ask(context, {"EVALSHA", script, "1", settings_.prefix + ":probe", "1000", "1000000"});
                      return redis::refusal(context, reply);
                    },
                .state = [this](bool up, const std::string& why) { tell(up, why); }}) {}

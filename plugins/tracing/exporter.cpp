@@ -1,6 +1,9 @@
 #include "exporter.hpp"
 
+#include <algorithm>
 #include <array>
+
+#include "bulkhead/net/authority.hpp"
 
 namespace tracing {
 
@@ -68,8 +71,9 @@ std::string show_url(std::string_view url) {
   url = url.substr(0, url.find_first_of("?#"));
   const size_t scheme = url.find("://");
   const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
-  const size_t at = url.substr(host, url.find('/', host) - host).rfind('@');
-  return std::string(url.substr(0, host)).append(url.substr(at == std::string_view::npos ? host : host + at + 1));
+  const size_t path = std::min(url.find('/', host), url.size());
+  const bulkhead::Authority authority = bulkhead::split_authority(url.substr(host, path - host));
+  return std::string(url.substr(0, host)).append(authority.hosts).append(url.substr(path));
 }
 
 }  // namespace tracing

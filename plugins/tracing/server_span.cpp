@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "bulkhead/net/authority.hpp"
 #include "bulkhead/text/redact.hpp"
 
 namespace tracing {
@@ -59,16 +60,10 @@ void describe_server_span(Trace& trace, Span& span, const bulkhead::Request& req
     char digits[8];
     text("error.type", {digits, std::to_chars(digits, digits + sizeof digits, outcome.status).ptr});
   }
-  const std::string_view authority = request.authority();
-  const size_t colon = authority.rfind(':');
-  const bool has_port = colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos;
-  std::string_view address = has_port ? authority.substr(0, colon) : authority;
-  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
-  text("server.address", address);
-  if (int port = 0;
-      has_port &&
-      std::from_chars(authority.data() + colon + 1, authority.data() + authority.size(), port).ec == std::errc())
-    number("server.port", port);
+  const bulkhead::HostPort server = bulkhead::split_host_port(request.authority());
+  text("server.address", server.host);
+  if (server.port)
+    if (const auto port = bulkhead::parse_port(*server.port)) number("server.port", *port);
   text("client.address", request.peer());
   text("network.peer.address", request.socket_peer());
   number("network.peer.port", request.socket_port());

@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
+#include <tuple>
+#include <vector>
 
+#include "bulkhead/net/authority.hpp"
 #include "bulkhead/text/ascii.hpp"
 #include "bulkhead/text/hex.hpp"
 #include "bulkhead/text/json_string.hpp"
@@ -69,6 +73,32 @@ TEST(Text, TokensAreThoseOfRfc9110) {
   }
   EXPECT_FALSE(is_token(""));
   EXPECT_TRUE(is_token("x-request-id"));
+}
+
+TEST(Authority, Parts) {
+  using Parts = std::tuple<std::string_view, std::optional<std::string_view>, bool>;
+  const std::vector<std::pair<std::string_view, Parts>> cases = {
+      {"db:5432", {"db", "5432", false}}, {"db", {"db", std::nullopt, false}},
+      {":5432", {"", "5432", false}},     {"db:", {"db", "", false}},
+      {"[::1]:80", {"::1", "80", true}},  {"[::1]", {"::1", std::nullopt, true}},
+      {"[]:80", {"", "80", true}},        {"", {"", std::nullopt, false}},
+      {"[::1", {"[:", "1", false}},       {"[::1]x:80", {"[::1]x", "80", false}},
+      {"::1", {":", "1", false}},
+  };
+  for (const auto& [text, parts] : cases) {
+    const HostPort found = split_host_port(text);
+    EXPECT_EQ(Parts(found.host, found.port, found.bracketed), parts) << text;
+  }
+  const Authority whole = split_authority("me:p@ss:w@db:1,[::2]:3");
+  EXPECT_EQ(whole.user, "me");
+  EXPECT_EQ(whole.password, "p@ss:w");
+  EXPECT_EQ(whole.hosts, "db:1,[::2]:3");
+  EXPECT_EQ(split_authority("me@db").password, std::nullopt);
+  EXPECT_EQ(split_authority("db").user, "");
+  for (const char* wrong : {"", "0", "65536", "-1", "+1", " 1", "1 ", "1x", "99999999999999999999"})
+    EXPECT_EQ(parse_port(wrong), std::nullopt) << wrong;
+  EXPECT_EQ(parse_port("0", 0), 0);
+  EXPECT_EQ(parse_port("65535"), 65535);
 }
 
 TEST(Text, ScopesAreWholeWords) {

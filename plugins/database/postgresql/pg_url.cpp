@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdint>
 
+#include "bulkhead/net/authority.hpp"
 #include "bulkhead/text/nearest.hpp"
 #include "bulkhead/text/percent.hpp"
 
@@ -69,18 +70,12 @@ bool split_hosts(std::string_view authority, std::string* hosts, std::string* po
   bool any_port = false;
   for (size_t begin = 0; begin <= authority.size();) {
     const size_t end = std::min(authority.find(',', begin), authority.size());
-    const std::string_view one = authority.substr(begin, end - begin);
-    const size_t colon = one.starts_with('[') ? one.find(':', std::min(one.find(']'), one.size())) : one.rfind(':');
-    std::string_view host = one.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    const bulkhead::HostPort one = bulkhead::split_host_port(authority.substr(begin, end - begin));
     if (begin != 0) *hosts += ',', *ports += ',';
-    *hosts += host;
-    if (colon != std::string_view::npos) {
-      const std::string_view port = one.substr(colon + 1);
-      unsigned number = 0;
-      const auto [last, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-      if (error != std::errc() || last != port.data() + port.size() || number < 1 || number > UINT16_MAX) return false;
-      *ports += port;
+    *hosts += one.host;
+    if (one.port) {
+      if (!bulkhead::parse_port(*one.port)) return false;
+      *ports += *one.port;
       any_port = true;
     }
     begin = end + 1;
@@ -96,13 +91,8 @@ std::string parse_pg_url(std::string_view rest, Url* url) {
   const std::string_view options = question == std::string_view::npos ? std::string_view() : rest.substr(question + 1);
   rest = rest.substr(0, question);
   const size_t slash = rest.find('/');
-  std::string_view authority = rest.substr(0, slash);
+  const bulkhead::Authority authority = bulkhead::split_authority(rest.substr(0, slash));
   const std::string_view name = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-  std::string_view user;
-  if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
-    user = authority.substr(0, at);
-    authority = authority.substr(at + 1);
-  }
   bool good = true, clean = true;
   auto add = [&](std::string_view key, std::string_view value) {
     if (value.empty()) return;
@@ -111,15 +101,14 @@ std::string parse_pg_url(std::string_view rest, Url* url) {
     clean = clean && decoded.find_first_of(" \t\r\n=") == std::string::npos;
     url->keywords.emplace_back(key, decoded);
   };
-  if (std::string hosts, ports; split_hosts(authority, &hosts, &ports)) {
+  if (std::string hosts, ports; split_hosts(authority.hosts, &hosts, &ports)) {
     add("host", hosts);
     add("port", ports);
   } else {
     return "the port of the database URL is no number from 1 to 65535";
   }
-  add("user", user.substr(0, user.find(':')));
-  if (const size_t at = user.find(':'); at != std::string_view::npos)
-    good = good && bulkhead::percent_decode(user.substr(at + 1), &url->password);
+  add("user", authority.user);
+  if (authority.password) good = good && bulkhead::percent_decode(*authority.password, &url->password);
   add("dbname", name);
   for (std::string_view left = options; !left.empty();) {
     const size_t ampersand = left.find('&');
@@ -153,7 +142,7 @@ std::string parse_pg_url(std::string_view rest, Url* url) {
     return "host, user, database and options of the database URL cannot hold spaces or '='; only the password can";
   if (url->password.find('\n') != std::string::npos) return "the database password cannot hold a line end";
   if (name.empty()) return "the database URL names no database; " + std::string(kUrlForm);
-  url->display = "postgresql://" + std::string(authority) + "/" + std::string(name);
+  url->display = "postgresql://" + std::string(authority.hosts) + "/" + std::string(name);
   return {};
 }
 

@@ -72,7 +72,8 @@ inline Reply ask(redisContext* context, const std::vector<std::string>& words) {
 // "" or what is wrong with an answer to ask().
 inline std::string refusal(const redisContext* context, const Reply& reply) {
   if (!reply) return context->errstr;
-  return reply->type == REDIS_REPLY_ERROR ? std::string(text(reply.get())) : std::string();
+  if (reply->type != REDIS_REPLY_ERROR) return {};
+  return reply->len == 0 ? "an error without words" : std::string(text(reply.get()));
 }
 
 // Connected, logged in and on the database of the URL; null: *why says what is wrong. The timeout

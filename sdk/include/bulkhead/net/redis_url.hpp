@@ -2,11 +2,12 @@
 #ifndef BULKHEAD_NET_REDIS_URL_HPP
 #define BULKHEAD_NET_REDIS_URL_HPP
 
-#include <algorithm>
 #include <charconv>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "bulkhead/net/authority.hpp"
 #include "bulkhead/text/percent.hpp"
 
 namespace bulkhead {
@@ -21,9 +22,9 @@ namespace detail {
 
 inline constexpr std::string_view kRedisUrlForm = "write redis://USER:PASSWORD@HOST:PORT/DATABASE";
 
-inline bool redis_url_number(std::string_view text, int max, int* value) {
+inline bool redis_url_database(std::string_view text, int* value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
-  return error == std::errc() && end == text.data() + text.size() && *value >= 0 && *value <= max;
+  return error == std::errc() && end == text.data() + text.size() && *value >= 0 && *value <= 1'000'000;
 }
 
 }  // namespace detail
@@ -37,28 +38,21 @@ inline std::string parse_redis_url(std::string_view text, RedisUrl* url) {
     return "the Redis URL has no scheme that is known; " + std::string(detail::kRedisUrlForm);
   text.remove_prefix(8);
   const size_t slash = text.find('/');
-  std::string_view authority = text.substr(0, slash);
+  const Authority authority = split_authority(text.substr(0, slash));
   const std::string_view database = slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
-  if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
-    const std::string_view who = authority.substr(0, at);
-    const size_t colon = who.find(':');
-    authority.remove_prefix(at + 1);
-    if (!percent_decode(who.substr(0, colon), &url->user) ||
-        (colon != std::string_view::npos && !percent_decode(who.substr(colon + 1), &url->password)))
-      return "a '%' in the Redis URL is not followed by two hexadecimal digits";
+  if (!percent_decode(authority.user, &url->user) || !percent_decode(authority.password.value_or(""), &url->password))
+    return "a '%' in the Redis URL is not followed by two hexadecimal digits";
+  const HostPort place = split_host_port(authority.hosts);
+  if (!place.host.empty()) url->host = place.host;
+  if (place.port) {
+    const std::optional<uint16_t> port = parse_port(*place.port);
+    if (!port) return "the port of the Redis URL is no number from 1 to 65535";
+    url->port = *port;
   }
-  const bool bracket = authority.starts_with('[');
-  const size_t colon =
-      bracket ? authority.find(':', std::min(authority.find(']'), authority.size())) : authority.rfind(':');
-  std::string_view host = authority.substr(0, colon);
-  if (bracket && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (!host.empty()) url->host = host;
-  if (colon != std::string_view::npos && !detail::redis_url_number(authority.substr(colon + 1), 65535, &url->port))
-    return "the port of the Redis URL is not a number";
-  if (!database.empty() && !detail::redis_url_number(database, 1'000'000, &url->database))
+  if (!database.empty() && !detail::redis_url_database(database, &url->database))
     return "the database of the Redis URL is not a number; " + std::string(detail::kRedisUrlForm);
   url->display =
-      "redis://" + std::string(authority) + (slash == std::string_view::npos ? "" : "/") + std::string(database);
+      "redis://" + std::string(authority.hosts) + (slash == std::string_view::npos ? "" : "/") + std::string(database);
   return {};
 }
 

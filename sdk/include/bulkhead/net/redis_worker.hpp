@@ -11,8 +11,6 @@
 #ifndef BULKHEAD_NET_REDIS_WORKER_HPP
 #define BULKHEAD_NET_REDIS_WORKER_HPP
 
-#include <fcntl.h>
-#include <hiredis/sds.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -32,7 +30,7 @@
 #include <vector>
 
 #include "bulkhead/host.hpp"
-#include "bulkhead/net/redis.hpp"
+#include "bulkhead/net/redis_link.hpp"
 
 namespace bulkhead::redis {
 
@@ -41,7 +39,7 @@ struct WorkerSettings {
   std::string thread;           // its name, at most 15 characters
   std::string_view script;      // Lua, loaded into each Redis; outlives the worker
   std::string channel = {};     // subscribed to, on a connection of its own; "": none
-  uint32_t silence_ms = 2'000;  // without an answer; then the connection is of no use
+  uint32_t silence_ms = 2'000;  // while an answer is owed; then the connection is of no use
 };
 
 // Called on the worker's thread, all but `state` while it is connected.
@@ -49,7 +47,8 @@ struct WorkerEvents {
   // After connecting: what has to be so before the first command, asked of the blocking connection.
   // "" or why this Redis is of no use. `lost`: commands that must arrive did not.
   std::function<std::string(redisContext*, const std::string& script, bool lost)> greet = {};
-  // Up, or down and why; each time, and while it is down for each new reason.
+  // Up, or down and why; each time, and while it is down for each new reason. `why` is "" where the
+  // worker is told to stop.
   std::function<void(bool up, const std::string& why)> state = {};
   // A message of the channel.
   std::function<void(std::string_view)> message = {};
@@ -70,7 +69,10 @@ class Worker {
  public:
   Worker(const Host& host, WorkerSettings settings, WorkerEvents events)
       : host_(host), settings_(std::move(settings)), events_(std::move(events)) {}
-  ~Worker() { stop(); }
+  ~Worker() {
+    stop();
+    if (wake_ >= 0) ::close(wake_);
+  }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -89,7 +91,6 @@ class Worker {
     }
     ::eventfd_write(wake_, 1);
     thread_.join();
-    ::close(wake_);
   }
 
   // [any] In order: what is run after this returned sees what it did.
@@ -100,12 +101,14 @@ class Worker {
     std::optional<Entry> refused;
     {
       const std::lock_guard lock(mutex_);
-      const bool room =
-          entry.command.must_arrive || (!stopping_.stop_requested() && bytes_ + entry.bytes <= kMostBytes);
+      // What is stored leaves room for what is waited for.
+      const size_t most = entry.command.done ? kMostBytes + kReserve : kMostBytes;
+      const bool room = entry.command.must_arrive || (!stopping_.stop_requested() && bytes_ + entry.bytes <= most);
       if (up_ && room) {
-        bytes_ += entry.bytes;
+        const size_t bytes = entry.bytes;
         first = queue_.empty();
         queue_.push_back(std::move(entry));
+        bytes_ += bytes;
       } else {
         lost_ = lost_ || entry.command.must_arrive;
         refused = std::move(entry);
@@ -122,7 +125,7 @@ class Worker {
 
  private:
   static constexpr uint64_t kMs = 1'000'000, kBeatNs = 500 * kMs;
-  static constexpr size_t kMostBytes = 8 * 1024 * 1024;  // of commands without their reply
+  static constexpr size_t kMostBytes = 8 * 1024 * 1024, kReserve = 1024 * 1024;  // of commands without their reply
   static constexpr uint32_t kConnectMs = 1'000, kFirstPauseMs = 50, kLastPauseMs = 1'000, kFlushMs = 1'000;
 
   struct Entry {
@@ -132,7 +135,8 @@ class Worker {
     size_t bytes = 0;
 
     uint64_t due_ns() const {
-      return command.done && command.timeout_ms != 0 ? asked_ns + command.timeout_ms * kMs : UINT64_MAX;
+      return command.done && command.timeout_ms != 0 && !command.must_arrive ? asked_ns + command.timeout_ms * kMs
+                                                                             : UINT64_MAX;
     }
     void end(const redisReply* reply) {
       if (command.done) std::exchange(command.done, {})(reply);
@@ -146,10 +150,12 @@ class Worker {
       // What must arrive yet may take a moment.
       std::string why = connect(stop_by == 0 ? stopping_.get_token() : std::stop_token());
       if (why.empty()) {
-        pause = kFirstPauseMs;
         reported_.reset();
-        events_.state(true, {});
+        if (events_.state) events_.state(true, {});
+        const uint64_t began = host_.now_ns();
         why = serve();
+        // One that greets well and then does not answer is no reason to hurry.
+        if (host_.now_ns() - began > kLastPauseMs * kMs) pause = kFirstPauseMs;
       }
       fail(why);
       {
@@ -173,37 +179,37 @@ class Worker {
 
   std::string connect(const std::stop_token& stop) {
     std::string why;
-    commands_ = open(settings_.url, kConnectMs, stop, &why);
-    if (!commands_) return why;
+    Context commands = open(settings_.url, kConnectMs, stop, &why);
+    if (!commands) return why;
+    Context messages;
     if (!settings_.channel.empty()) {
-      messages_ = open(settings_.url, kConnectMs, stop, &why);
-      if (!messages_) return why;
-      const Reply subscribed = ask(messages_.get(), {"SUBSCRIBE", settings_.channel});
-      if (why = refusal(messages_.get(), subscribed); !why.empty()) return why;
+      messages = open(settings_.url, kConnectMs, stop, &why);
+      if (!messages) return why;
+      const Reply subscribed = ask(messages.get(), {"SUBSCRIBE", settings_.channel});
+      if (why = refusal(messages.get(), subscribed); !why.empty()) return why;
     }
-    const Reply loaded = ask(commands_.get(), {"SCRIPT", "LOAD", std::string(settings_.script)});
-    if (why = refusal(commands_.get(), loaded); !why.empty()) return why;
+    const Reply loaded = ask(commands.get(), {"SCRIPT", "LOAD", std::string(settings_.script)});
+    if (why = refusal(commands.get(), loaded); !why.empty()) return why;
     script_ = text(loaded.get());
     if (script_.size() != 40) return "it does not speak Redis";
-    if (why = greet(); !why.empty()) return why;
-    for (redisContext* context : {commands_.get(), messages_.get()}) {
-      if (context == nullptr) continue;
-      context->flags &= ~REDIS_BLOCK;
-      ::fcntl(context->fd, F_SETFL, ::fcntl(context->fd, F_GETFL) | O_NONBLOCK);
-    }
-    heard_ns_ = beat_ns_ = host_.now_ns();
+    redisSetTimeout(commands.get(), milliseconds(std::min(kConnectMs, settings_.silence_ms)));
+    if (why = greet(commands.get()); !why.empty()) return why;
+    commands_ = Link(std::move(commands));
+    if (messages) messages_ = Link(std::move(messages));
+    answered_ns_ = heard_ns_ = beat_ns_ = host_.now_ns();
+    due_ns_ = UINT64_MAX;
     return {};
   }
 
   // Up once no command was lost since the last greeting began.
-  std::string greet() {
+  std::string greet(redisContext* context) {
     while (true) {
       bool lost = false;
       {
         const std::lock_guard lock(mutex_);
         lost = std::exchange(lost_, false);
       }
-      std::string why = events_.greet ? events_.greet(commands_.get(), script_, lost) : std::string();
+      std::string why = events_.greet ? events_.greet(context, script_, lost) : std::string();
       const std::lock_guard lock(mutex_);
       if (!why.empty()) {
         lost_ = lost_ || lost;
@@ -226,22 +232,20 @@ class Worker {
         if (stopping_.stop_requested() && stop_by == 0) stop_by = host_.now_ns() + kFlushMs * kMs;
       }
       const uint64_t now = host_.now_ns();
-      if (stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by)) return {};
-      if (stop_by == 0 && now - beat_ns_ >= kBeatNs) {
-        beat_ns_ = now;
-        if (messages_ && !append(messages_.get(), {"PING"})) return messages_->errstr;
-        if (events_.beat) queue.push_back({Command{.words = events_.beat(), .vital = true}, now});
-      }
+      const bool over = stop_by != 0 && ((queue.empty() && sent_.empty()) || now > stop_by);
+      const bool beat = stop_by == 0 && now - beat_ns_ >= kBeatNs;
+      if (beat && events_.beat) queue.push_back({Command{.words = events_.beat(), .vital = true}, now});
       std::string why = send(std::move(queue), now);
-      if (why.empty()) why = write(commands_.get());
-      if (why.empty()) why = write(messages_.get());
+      if (over) return why;
+      if (beat) {
+        beat_ns_ = now;
+        if (why.empty() && messages_) why = messages_.append({"PING"});
+      }
+      if (why.empty()) why = commands_.write();
+      if (why.empty() && messages_) why = messages_.write();
       if (why.empty()) why = late();
       if (!why.empty()) return why;
-      const auto wanted = [](const Context& context) {
-        return static_cast<short>(sdslen(context->obuf) != 0 ? POLLIN | POLLOUT : POLLIN);
-      };
-      pollfd fds[] = {{wake_, POLLIN, 0}, {commands_->fd, wanted(commands_), 0}, {-1, 0, 0}};
-      if (messages_) fds[2] = {messages_->fd, wanted(messages_), 0};
+      pollfd fds[] = {{wake_, POLLIN, 0}, commands_.wanted(), messages_.wanted()};
       ::poll(fds, 3, patience_ms());
       eventfd_t ignored = 0;
       if (fds[0].revents != 0) ::eventfd_read(wake_, &ignored);
@@ -254,8 +258,8 @@ class Worker {
   int patience_ms() const {
     const uint64_t now_ns = host_.now_ns();
     uint64_t until = events_.beat || messages_ ? beat_ns_ + kBeatNs : now_ns + 60'000 * kMs;
-    if (!sent_.empty()) until = std::min(until, sent_.front().sent_ns + settings_.silence_ms * kMs);
-    for (const Entry& entry : sent_) until = std::min(until, entry.due_ns());
+    until = std::min(until, due_ns_);
+    if (!sent_.empty()) until = std::min(until, owed_since() + settings_.silence_ms * kMs);
     return until <= now_ns ? 1 : static_cast<int>((until - now_ns) / kMs) + 1;
   }
 
@@ -269,50 +273,41 @@ class Worker {
       }
       std::vector<std::string> words = {"EVALSHA", script_};
       for (std::string& word : std::exchange(entry.command.words, {})) words.push_back(std::move(word));
-      if (why.empty() && !append(commands_.get(), words)) why = commands_->errstr;
+      if (why.empty()) why = commands_.append(words);
       entry.sent_ns = now;
+      due_ns_ = std::min(due_ns_, entry.due_ns());
       sent_.push_back(std::move(entry));
     }
     return why;
-  }
-
-  // As much as the socket takes.
-  static std::string write(redisContext* context) {
-    int all = 0;
-    return context == nullptr || redisBufferWrite(context, &all) == REDIS_OK ? std::string() : context->errstr;
   }
 
   // Commands that have waited enough do without. Not "" where the server has been silent for too
   // long.
   std::string late() {
     const uint64_t now_ns = host_.now_ns(), silence_ns = settings_.silence_ms * kMs;
-    for (Entry& entry : sent_)
-      if (entry.due_ns() <= now_ns) entry.end(nullptr);
-    const bool replies = sent_.empty() || now_ns - sent_.front().sent_ns < silence_ns;
+    if (due_ns_ <= now_ns) {
+      due_ns_ = UINT64_MAX;
+      for (Entry& entry : sent_) {
+        if (entry.due_ns() <= now_ns) entry.end(nullptr);
+        due_ns_ = std::min(due_ns_, entry.due_ns());
+      }
+    }
+    const bool replies = sent_.empty() || now_ns < owed_since() + silence_ns;
     const bool messages = !messages_ || now_ns - heard_ns_ < silence_ns;
     return replies && messages ? "" : "it does not answer";
   }
 
-  // Gives what has arrived to `take`, reply by reply, until there is no more or it says what is
-  // wrong.
-  template <typename Take>
-  static std::string receive(redisContext* context, Take take) {
-    if (redisBufferRead(context) != REDIS_OK) return context->errstr;
-    while (true) {
-      void* raw = nullptr;
-      if (redisGetReplyFromReader(context, &raw) != REDIS_OK) return context->errstr;
-      if (raw == nullptr) return {};
-      const Reply reply(static_cast<redisReply*>(raw));
-      if (std::string why = take(reply.get()); !why.empty()) return why;
-    }
-  }
+  // Since when the server owes the next answer.
+  uint64_t owed_since() const { return std::max(sent_.front().sent_ns, answered_ns_); }
 
   std::string receive_replies() {
-    return receive(commands_.get(), [this](const redisReply* reply) -> std::string {
+    return commands_.receive([this](const redisReply* reply) -> std::string {
+      answered_ns_ = host_.now_ns();
       if (sent_.empty()) return "it answers what was not asked";
       Entry& first = sent_.front();
       const bool error = reply->type == REDIS_REPLY_ERROR;
-      if (error && (first.command.vital || text(reply).starts_with("NOSCRIPT"))) return std::string(text(reply));
+      if (error && (first.command.vital || text(reply).starts_with("NOSCRIPT")))
+        return reply->len == 0 ? "an error without words" : std::string(text(reply));
       Entry entry = std::move(first);
       sent_.pop_front();
       give_back(entry);
@@ -322,11 +317,12 @@ class Worker {
   }
 
   std::string receive_messages() {
-    return receive(messages_.get(), [this](const redisReply* reply) -> std::string {
+    return messages_.receive([this](const redisReply* reply) -> std::string {
       heard_ns_ = host_.now_ns();
       if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2)
         return "it says what is no message: " + std::string(text(reply).substr(0, 100));
-      if (reply->elements == 3 && text(reply->element[0]) == "message") events_.message(text(reply->element[2]));
+      if (reply->elements == 3 && text(reply->element[0]) == "message" && events_.message)
+        events_.message(text(reply->element[2]));
       return {};
     });
   }
@@ -349,10 +345,10 @@ class Worker {
       lost_ =
           lost_ || std::any_of(queue.begin(), queue.end(), matters) || std::any_of(sent_.begin(), sent_.end(), matters);
     }
-    commands_.reset();
-    messages_.reset();
+    commands_ = Link();
+    messages_ = Link();
     // Before the commands: whoever hears that there is no reply knows that it is down.
-    if (was_up || (!stopping && why != reported_)) events_.state(false, why);
+    if (events_.state && (was_up || (!stopping && why != reported_))) events_.state(false, stopping ? "" : why);
     reported_ = why;
     for (Entry& entry : sent_) entry.end(nullptr);
     sent_.clear();
@@ -372,11 +368,12 @@ class Worker {
   std::stop_source stopping_;  // requested under mutex_
 
   // The worker's own.
-  Context commands_, messages_;
+  Link commands_, messages_;
   std::string script_;  // as Redis names it
   std::deque<Entry> sent_;
-  uint64_t beat_ns_ = 0, heard_ns_ = 0;  // heard_ns_: on the connection for messages
-  std::optional<std::string> reported_;  // why it is down, as told last
+  uint64_t due_ns_ = UINT64_MAX;                           // no command of sent_ is due before
+  uint64_t beat_ns_ = 0, answered_ns_ = 0, heard_ns_ = 0;  // heard_ns_: on the connection for messages
+  std::optional<std::string> reported_;                    // why it is down, as told last
 };
 
 }  // namespace bulkhead::redis
