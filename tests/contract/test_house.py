@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from support.servers import ROOT
+from support.servers.build import BUILD
 
 # Each folder of core may include those before it.
 LAYERS = ["runtime", "exchange", "telemetry", "chain", "http", "config", "hosting", "app"]
@@ -100,3 +101,15 @@ def test_pages_wrap_at_100_columns():
             text = not fenced and not line.lstrip().startswith(("|", "<", "![", "```", "#"))
             unbroken = re.sub(r"`[^`]*`|\]\([^)]*\)", lambda match: match[0].replace(" ", "_"), line)
             assert not text or len(line) <= 100 or any(len(word) > 60 for word in unbroken.split()), f"{path}:{number}"
+
+
+def test_each_plugin_has_a_part():
+    """tests/run --only NAME runs the tests of every plugin."""
+    parts = subprocess.run(["ctest", "--test-dir", BUILD, "--print-labels"], capture_output=True, text=True, check=True).stdout.split()
+    assert {path.parent.name for path in ROOT.glob("plugins/*/CMakeLists.txt")} <= set(parts)
+
+
+def test_each_fuzz_target_is_described():
+    described = re.findall(r"^\| ([a-z_, ]+) \|", (ROOT / "tests/fuzz/README.md").read_text(), re.M)
+    names = {name for names in described for name in names.split(", ")}
+    assert {path.name for path in (ROOT / "tests/fuzz/corpus").iterdir()} <= names
