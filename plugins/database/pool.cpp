@@ -365,6 +365,7 @@ void Pool::refuse_waiting(const std::string& why, bool of_replicas, std::unique_
 
 void Pool::tell_health() {
   metrics_.sessions(connected_);
+  if (!reported_ && connected_ == 0 && !down_) return;  // connecting: nothing is known yet
   const std::string failed = migrator_.failed(), &why_not = migrator_.why_not();
   const std::string state = stopping_                       ? "stopping"
                             : down_                         ? "down: " + why_down_

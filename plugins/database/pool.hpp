@@ -142,7 +142,8 @@ class Pool {
   uint64_t cut_ns_ = 0;              // when the last session went
   bulkhead::Timer watch_timer_;
   bool started_ = false, draining_ = false, stopping_ = false;
-  std::string why_down_ = "not connected yet", reported_;
+  std::string why_down_ = "not connected yet";
+  std::optional<std::string> reported_;  // as health was told last
   std::shared_future<void> cancelling_;  // the requests sent last; one batch at a time
   std::unique_ptr<Replicas> replicas_;
 };

@@ -40,6 +40,16 @@ def test_down_at_start_then_it_comes(hosts, own_postgres):
     assert len(host.get("/people").json) == 100
 
 
+def test_ready_is_said_without_migrations_too(hosts, database, tmp_path):
+    """Another plugin's migrations may come after the first connection, or not at all."""
+    pooled = f', direct_url: "{database.direct}"' if getattr(database, "direct", "") else ""
+    host = hosts(f"server: {{ listen: '127.0.0.1:{{port}}', admin: '127.0.0.1:{{admin}}' }}\nplugins:\n  - id: database\n    config: {{ url: '{database}'{pooled} }}\n  - id: health\n")
+    host.wait_ready()
+    wait_until(lambda: "database ready" in host.log(), what="a word of it")
+    host.stop()
+    assert host.log().count("database ready") == 1
+
+
 def test_killed_under_load_loses_no_acknowledged_write(hosts, own_postgres):
     host = hosts(titanic_config(own_postgres.create("load"))).wait_ready()
     acknowledged, statuses, stop = [], set(), threading.Event()

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import time
@@ -96,20 +97,17 @@ def on_terminal(*words, environment=None, until):
     master, slave = pty.openpty()
     process = subprocess.Popen([str(word) for word in words], cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=slave, stderr=slave, stdin=subprocess.DEVNULL)
     os.close(slave)
-    text = b""
+    text, deadline = b"", time.monotonic() + 60
     try:
-        deadline = time.monotonic() + 60
-        while until not in text and time.monotonic() < deadline:
-            text += os.read(master, 65536)
-        process.send_signal(signal.SIGTERM)
-        while True:
+        while select.select([master], [], [], max(0, deadline - time.monotonic()))[0]:
             try:
                 data = os.read(master, 65536)
-            except OSError:
+            except OSError:  # the last one who had it open is gone
                 break
-            if not data:
-                break
+            if until not in text and until in text + data:
+                process.send_signal(signal.SIGTERM)
             text += data
+        assert until in text and process.wait(timeout=30) is not None, text.decode()
     finally:
         process.kill() if process.poll() is None and process.wait(timeout=30) is None else None
         os.close(master)
