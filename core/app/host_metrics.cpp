@@ -21,7 +21,7 @@ HostMetrics::HostMetrics(Sources sources) : from_(std::move(sources)) {
   gauges_.bodies = gauge("bulkhead_body_bytes", "Bytes of large request bodies in memory.");
   gauges_.loop_lag = gauge("bulkhead_loop_lag_seconds",
                            "Longest time that an I/O thread was busy with one batch of events within the last second: "
-                           "what an event waited at most.");
+                           "the longest wait of an event.");
   gauges_.executor_queue = gauge("bulkhead_executor_queue", "Steps that wait for a thread of the executor.");
   gauges_.resident = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
   gauges_.virtual_memory = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
@@ -32,12 +32,12 @@ HostMetrics::HostMetrics(Sources sources) : from_(std::move(sources)) {
   sums_.bytes_out = counter("bulkhead_sent_bytes_total", "Bytes of answers written to connections, without TLS.");
   sums_.loop_busy = counter("bulkhead_loop_busy_seconds_total", "Time the I/O threads spent on events.");
   sums_.executor_tasks = counter("bulkhead_executor_tasks_total", "Tasks that a thread of the executor took.");
-  sums_.executor_wait = counter("bulkhead_executor_wait_seconds_total", "Time those tasks waited for it.");
+  sums_.executor_wait = counter("bulkhead_executor_wait_seconds_total", "Time tasks waited for a thread.");
   sums_.log_dropped = counter("bulkhead_log_dropped_total", "Log lines lost because the queue was full.");
   sums_.cpu = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
   step_count_ =
       metric(BH_COUNTER, "bulkhead_steps_total", "Steps of plugins that ran.", {"plugin", "phase", "method", "route"});
-  step_seconds_ = metric(BH_COUNTER, "bulkhead_step_seconds_total", "Time of those steps, with what they waited for.",
+  step_seconds_ = metric(BH_COUNTER, "bulkhead_step_seconds_total", "Time of plugins' steps, waiting included.",
                          {"plugin", "phase", "method", "route"});
   plugin_state_ = metric(BH_GAUGE, "bulkhead_plugin_state", "1 for the state a plugin is in, 0 for the others.",
                          {"plugin", "state"});
@@ -46,7 +46,7 @@ HostMetrics::HostMetrics(Sources sources) : from_(std::move(sources)) {
          const int32_t state : {BH_STARTING, BH_READY, BH_DEGRADED, BH_FAILED})
       each[static_cast<size_t>(state)] = series(plugin_state_, {plugin->id(), health_name(state)});
   const uint32_t expiry = metric(BH_GAUGE, "bulkhead_certificate_expiry_timestamp_seconds",
-                                 "When the certificate that a listener shows ends, in seconds since 1970.", {"listen"});
+                                 "Expiry of the listener's certificate, in seconds since 1970.", {"listen"});
   for (const Certificate& each : from_.certificates) certificate_series_.push_back(series(expiry, {each.listen}));
   set(series(metric(BH_GAUGE, "bulkhead_build_info", "1; what is running.", {"version", "abi"}),
              {kVersion, std::to_string(BH_ABI_MAJOR) + "." + std::to_string(BH_ABI_MINOR)}),

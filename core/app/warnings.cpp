@@ -11,12 +11,12 @@ std::vector<std::string> unsafe_settings(const config::Config& config) {
     const std::string place = entry.pointer + ": " + entry.address;
     if (!config.enforce_scopes)
       warnings.push_back(place +
-                         " is reached from elsewhere and server.scopes is ignore: everybody may read and write; "
+                         " is reachable from elsewhere and server.scopes is ignore: every caller may read and write; "
                          "enforce scopes and configure the plugin auth");
     if (!entry.tls && config.http.proxies.empty())
       warnings.push_back(place +
-                         " speaks plain HTTP and no proxy is trusted: give it tls, or name in server.trusted_proxies "
-                         "who ends TLS before it");
+                         " speaks plain HTTP and no proxy is trusted: give it tls, or list in server.trusted_proxies "
+                         "the proxy that terminates TLS");
   }
   if (config.admin && !http::is_loopback(config.admin->address) && !config.admin->tls)
     warnings.push_back(config.admin->pointer + ": " + config.admin->address +

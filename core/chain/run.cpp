@@ -22,7 +22,7 @@ const bh_request* Run::lend(const bh_request* lent) {
 }
 
 void Run::end_loan(const bh_request* lent) {
-  if (holds() != 0) return;  // until clear(): whoever holds the exchange may look at it
+  if (holds() != 0) return;  // until clear(): a holder of the exchange may read it
   const std::lock_guard lock(mutex_);
   for (const auto& loan : loans_)
     if (loan->view() == lent) loan->poison();

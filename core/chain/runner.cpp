@@ -128,7 +128,7 @@ Wait Runner::timed_out(Run& run) {
     // The answer is there: a hook that does not resume, or a step that does not return, no longer
     // holds it up.
     if (responding) {
-      report_(run, run.current, "its RESPOND hook took too long and was left out");
+      report_(run, run.current, "its RESPOND hook took too long and was skipped");
       ++run.position;
     }
     stop_waiting(run);

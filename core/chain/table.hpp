@@ -81,7 +81,7 @@ struct Table {
   std::vector<std::string> idle_hooks;  // whose glob matches no route, said for the operator
   uint64_t generation = 0;
   std::vector<StepLabel> labels;
-  std::unique_ptr<Latency> latency;  // counted by those who only read the rest
+  std::unique_ptr<Latency> latency;  // counted by readers of the table; the rest is const
 };
 
 struct TableInput {

@@ -160,7 +160,7 @@ class Reader {
     // An alias may hold itself, or so many others that the whole is larger than any memory.
     if (++nodes_ > kMaxNodes || std::count(pointer.begin(), pointer.end(), '/') > kMaxDepth) {
       if (!std::exchange(too_large_, true))
-        document_.issues_.push_back({pointer, "nested too deeply, or an alias that holds itself"});
+        document_.issues_.push_back({pointer, "nested too deeply, or an alias that contains itself"});
       return nullptr;
     }
     const YAML::Mark mark = node.Mark();

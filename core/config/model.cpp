@@ -90,7 +90,7 @@ void read_proxies(const Said::Server& server, Config* config, std::vector<Issue>
     if (const std::string& proxy = server.trusted_proxies[i]; !http.proxies.add(proxy))
       issues->push_back(
           {"/server/trusted_proxies/" + std::to_string(i),
-           proxy + " is no address and no network; write 10.0.0.0/8, fd00::/8, or unix: for callers by a unix socket"});
+           proxy + " is not an address or network; write 10.0.0.0/8, fd00::/8, or unix: for callers by a unix socket"});
   for (size_t i = 0; i < server.nat64_prefixes.size(); ++i)
     if (const std::string& prefix = server.nat64_prefixes[i]; !http.nat64.add(prefix))
       issues->push_back(

@@ -64,7 +64,7 @@ struct CheckedApi {
     Run& run = *Run::of(ex);
     if (!run.started()) fail(h, std::string(function) + " of an exchange that is over");
     if (!run.lent() && run.holds() == 0)
-      fail(h, std::string(function) + " of an exchange that nobody holds, outside of its steps (request " +
+      fail(h, std::string(function) + " of an exchange that is not held, outside of its steps (request " +
                   std::string(to_view(run.request.id)) + ")");
     return run;
   }
@@ -156,7 +156,7 @@ struct CheckedApi {
     return plain(h).ex_attached(h, ex, key);
   }
   static bh_status ex_call(const bh_host* h, bh_exchange* ex, void (*run)(void*), void* arg) {
-    if (good(h, ex, "ex_call").holds() == 0) fail(h, "ex_call of an exchange that nobody holds");
+    if (good(h, ex, "ex_call").holds() == 0) fail(h, "ex_call of an exchange that is not held");
     return plain(h).ex_call(h, ex, run, arg);
   }
 

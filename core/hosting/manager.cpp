@@ -128,7 +128,7 @@ std::vector<config::Issue> Manager::configure(const config::Config& config) {
       configs_[entry.id] = mark_of(values);
       environment_.log.write(telemetry::Level::kInfo, "configured anew", {{"plugin", entry.id}});
     } else {
-      issues.push_back(issue_of(*plugin, (status == BH_E_RESTART ? "the change takes a restart: " : "") + wrong));
+      issues.push_back(issue_of(*plugin, (status == BH_E_RESTART ? "the change needs a restart: " : "") + wrong));
     }
     config::wipe(&values);
   }
@@ -186,7 +186,7 @@ std::string Manager::sort_by_needs() {
     if (waiting.size() == before) {
       std::string names;
       for (const Instance* plugin : waiting) names += (names.empty() ? "" : ", ") + plugin->id();
-      return "these plugins need each other's services in a circle: " + names;
+      return "these plugins depend on each other's services in a cycle: " + names;
     }
   }
   std::sort(instances_.begin(), instances_.end(), [&](const auto& a, const auto& b) {
@@ -204,7 +204,7 @@ std::vector<config::Issue> Manager::build() {
     input.hooks.insert(input.hooks.end(), plugin->hooks().begin(), plugin->hooks().end());
   }
   chain::Order order = chain::order_plugins(rules);
-  if (!order.cycle.empty()) return {{"/plugins", "the order of the plugins contradicts itself: " + order.cycle}};
+  if (!order.cycle.empty()) return {{"/plugins", "the order of the plugins has a cycle: " + order.cycle}};
   input.plugin_order = std::move(order.ids);
   input.order_reasons = std::move(order.reasons);
   std::string wrong;

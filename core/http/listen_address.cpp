@@ -67,7 +67,7 @@ std::string file_in_the_way(const ListenAddress& address, bool* stale) {
     if (::stat(folder.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) return {};
     return address.path + ": the folder " + folder + " does not exist; make it first";
   }
-  if (!S_ISSOCK(found.st_mode)) return address.path + " is a file that is no socket; choose another path or remove it";
+  if (!S_ISSOCK(found.st_mode)) return address.path + " is a file, not a socket; choose another path or remove it";
   *stale = true;
   return {};
 }

@@ -211,7 +211,7 @@ std::optional<Issue> Context::load() {
   if (SSL_CTX_use_certificate_chain_file(ctx, settings_.certificate.c_str()) != 1)
     return Issue{"certificate", settings_.certificate + " is no certificate in PEM: " + reason()};
   if (SSL_CTX_use_PrivateKey_file(ctx, settings_.key.c_str(), SSL_FILETYPE_PEM) != 1)
-    return Issue{"key", settings_.key + " is no private key in PEM without a passphrase that belongs to " +
+    return Issue{"key", settings_.key + " is not a PEM private key, without a passphrase, that belongs to " +
                             settings_.certificate + ": " + reason()};
   if (settings_.client_certificate != ClientCertificate::kNone) {
     STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(settings_.client_ca.c_str());

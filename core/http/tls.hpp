@@ -27,7 +27,7 @@ enum class ClientCertificate : uint8_t { kNone, kOptional, kRequired };
 struct Settings {
   std::string certificate;  // PEM: the leaf, then its chain
   std::string key;          // PEM, without a passphrase
-  std::string client_ca;    // PEM: who may sign clients' certificates
+  std::string client_ca;    // PEM: authorities that may sign clients' certificates
   ClientCertificate client_certificate = ClientCertificate::kNone;
 };
 

@@ -2,7 +2,7 @@
 //
 // A slab is counted. The connection holds one reference while it reads into it,
 // every exchange parsed from it holds one more, so a request's views stay valid
-// for as long as anybody looks at them and no byte is copied on the way.
+// for as long as the exchange lives, and no byte is copied on the way.
 #pragma once
 
 #include <atomic>

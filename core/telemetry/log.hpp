@@ -41,7 +41,7 @@ class Log {
   bool enabled(Level level) const;
   Level level() const;
   void set_level(Level level);
-  // Gets every line as well, from whoever writes it.
+  // Gets every line as well, on the thread that writes it.
   void set_sink(const bh_log_sink* api, void* self);
   void clear_sink();
   uint64_t dropped() const;

@@ -5,8 +5,8 @@
     rules.py --check                  says whether they are what this script makes
     rules.py --divide 60 --out DIR    the same rules with every duration divided, for a rehearsal
 
-Durations are written {5m}; a rehearsal divides each, down to --shortest. What is to be believed about an alert stands
-beside it: its threshold, why it is that, and its page in runbooks/.
+Durations are written {5m}; a rehearsal divides each, down to --shortest. The reason for an alert stands beside it: its
+threshold, why that threshold, and its page in runbooks/.
 """
 
 import argparse
@@ -93,16 +93,16 @@ def original():
               "A container that is restarted more than three times in 15 minutes does not recover by itself."),
         alert("HighMemoryUsage", f'max by (namespace, pod) (container_memory_working_set_bytes{{{CONTAINER}}}) / max by (namespace, pod) (kube_pod_container_resource_limits{{{CONTAINER},resource="memory"}}) > 0.85', "5m", "warning",
               "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its memory",
-              "At its limit the kernel kills the container. Above 85 % for 5 minutes."),
+              "Memory was above 85 % of the limit for 5 minutes. At the limit the kernel kills the container."),
         alert("HighCPUUsage", f'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{CONTAINER}}}[{{5m}}])) / max by (namespace, pod) (kube_pod_container_resource_limits{{{CONTAINER},resource="cpu"}}) > 0.8', "5m", "warning",
               "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its CPU",
-              "At its limit the container is throttled and latency rises. Above 80 % for 5 minutes."),
+              "CPU was above 80 % of the limit for 5 minutes. At the limit the container is throttled and latency rises."),
         alert("DBConnectionPoolLow", "job_instance:db_pool_available:ratio < 0.1", "2m", "warning",
               "Only {{ $value | humanizePercentage }} of the database sessions of {{ $labels.instance }} are free",
               "Fewer than a tenth of the sessions were free for 2 minutes: queries are slow, or there are too many.", "database"),
         alert("PodCrashLoop", f"sum by (namespace, pod) (rate(kube_pod_container_status_restarts_total{{{CONTAINER}}}[{{15m}}])) * 60 > 0.1", "5m", "critical",
               "{{ $labels.pod }} crashes again and again",
-              "More than 0.1 restarts a minute, over a quarter of an hour since Kubernetes waits up to five minutes before each."),
+              "More than 0.1 restarts a minute over 15 minutes: Kubernetes waits up to five minutes before each restart."),
         alert("DeploymentReplicasMismatch", 'kube_deployment_spec_replicas{deployment="titanic-api"} != kube_deployment_status_replicas_available{deployment="titanic-api"}', "5m", "warning",
               "{{ $labels.deployment }} does not have the {{ $value }} replicas it should",
               "Wanted and available replicas differ for 5 minutes: pods do not start, do not become ready, or find no node."),
@@ -111,7 +111,7 @@ def original():
               "The collector could not pass on more than 10 % of the spans for 5 minutes.", "plugins"),
         alert("OTELCollectorQueueFull", "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity) > 0.95", "2m", "critical",
               "The queue of the collector's exporter {{ $labels.exporter }} is full",
-              "A queue that is full for 2 minutes drops what comes.", "plugins"),
+              "The queue was full for 2 minutes: the collector drops new spans.", "plugins"),
     ]
 
 
@@ -138,13 +138,13 @@ def availability():
               "Prometheus knows no target of the job: the deployment is gone, or the scrape configuration no longer finds it."),
         alert("PluginNotReady", 'max by (job, instance, plugin, state) (bulkhead_plugin_state{state=~"failed|degraded"}) == 1', "2m", "warning",
               "The plugin {{ $labels.plugin }} on {{ $labels.instance }} is {{ $labels.state }}",
-              "A plugin says for 2 minutes that it cannot do its work, or only a part. /health/ready has the reason.", "plugins"),
+              "A plugin has reported for 2 minutes that it cannot do its work, or only part of it. /health/ready has the reason.", "plugins"),
         alert("SyntheticCheckFailing", 'probe_success{job="titanic-synthetic"} == 0', "2m", "critical", "The check of {{ $labels.instance }} fails",
-              "What a user would do does not work from outside, for 2 minutes."),
+              "For 2 minutes, the probe that acts as a user from outside has failed."),
         alert("DatabaseDown", 'pg_up{job="titanic-postgres"} == 0', "1m", "critical", "PostgreSQL does not answer its exporter",
               "The exporter could not connect for a minute.", "database"),
         alert("TargetDown", 'up{job=~"titanic-postgres|titanic-synthetic|otel-collector|pushgateway"} == 0', "5m", "warning", "{{ $labels.job }} on {{ $labels.instance }} cannot be scraped",
-              "Who watches is not there: alerts that depend on it cannot fire."),
+              "A monitoring component is down: alerts that depend on it cannot fire."),
         alert("RequestsRefused", 'sum by (job, reason) (rate(bulkhead_refused_total[{5m}])) > 10', "5m", "warning",
               "{{ $value | humanize }} requests a second are refused: {{ $labels.reason }}",
               "A limit, a deadline or the parser turns away more than 10 requests a second for 5 minutes."),
@@ -189,7 +189,7 @@ def housekeeping():
               "More than 10,000 samples a scrape for 15 minutes: Prometheus pays for each.", "cost"),
         alert("CertificateExpiresSoon", "min by (job, instance, listen) (bulkhead_certificate_expiry_timestamp_seconds) - time() < {14d!} or min by (job, instance) (probe_ssl_earliest_cert_expiry) - time() < {14d!}", "1h", "warning",
               "A certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}",
-              "It should have been renewed a month before: renewal does not work."),
+              "The certificate should have been renewed a month before it expires: renewal has failed."),
         alert("CertificateExpires", "min by (job, instance, listen) (bulkhead_certificate_expiry_timestamp_seconds) - time() < {3d!} or min by (job, instance) (probe_ssl_earliest_cert_expiry) - time() < {3d!}", "5m", "critical",
               "A certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}",
               "Fewer than three days are left; then every client refuses the service."),
@@ -197,12 +197,12 @@ def housekeeping():
               "The last backup of {{ $labels.database }} is {{ $value | humanizeDuration }} old",
               "Backups are daily; the last one that succeeded is more than 26 hours old.", "database"),
         alert("BackupUnknown", "absent(titanic_backup_last_success_timestamp_seconds)", "1h", "warning",
-              "Nobody reports backups", "No job reports when it last succeeded: assume that there is none.", "database"),
+              "No job reports backups", "No job reports a last success: assume that there is no backup.", "database"),
         alert("TelemetryDropped", 'sum by (job, signal, reason) (rate(otlp_dropped_total[{5m}])) > 1', "10m", "warning",
               "{{ $value | humanize }} {{ $labels.signal }} a second are lost: {{ $labels.reason }}",
-              "What the tracing plugin exports does not reach the collector, or is more than its queue holds.", "plugins"),
+              "Spans or log lines do not reach the collector, or overflow the queue of the tracing plugin.", "plugins"),
         alert("LogsDropped", 'sum by (job, instance) (rate({__name__=~"accesslog_dropped_total|bulkhead_log_dropped_total"}[{5m}])) > 0', "5m", "warning",
-              "{{ $labels.instance }} loses log lines", "The disk is full or slow, or nobody reads standard output.", "plugins"),
+              "{{ $labels.instance }} loses log lines", "The disk is full or slow, or no process reads standard output.", "plugins"),
     ]
 
 

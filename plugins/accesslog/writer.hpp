@@ -1,4 +1,4 @@
-// Writer: lines from all threads to one descriptor, without anybody waiting for it.
+// Writer: writes lines from all threads to one descriptor; no thread waits for it.
 //
 // A thread appends to one of several buffers under a lock that is held only for a copy;
 // a thread of the writer's own takes the buffers and writes. What finds a buffer full is dropped

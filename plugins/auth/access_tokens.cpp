@@ -54,7 +54,7 @@ std::string AccessTokens::trouble() const {
   for (const auto& issuer : issuers_)
     if (!issuer->keys())
       return "no token of " + issuer->settings().rules.issuer +
-             " can be checked: " + (issuer->error().empty() ? "its keys are on their way" : issuer->error());
+             " can be checked: " + (issuer->error().empty() ? "its keys are being fetched" : issuer->error());
   return {};
 }
 
@@ -66,7 +66,7 @@ std::optional<Outcome> AccessTokens::known(std::string_view token) {
   return std::move(look.outcome);
 }
 
-// The issuer may have a new key: one fetch for all who ask, and no thread of theirs waits for it.
+// The issuer may have a new key: one fetch for all waiting requests, none of which holds a thread.
 bulkhead::Task<Outcome> AccessTokens::ask(Request /*request*/, std::string_view token) {
   const Look first = look_at(token);
   if (first.lacks_key == nullptr) co_return first.outcome;
@@ -95,8 +95,7 @@ AccessTokens::Look AccessTokens::verify_with(const Token& token, const Digest256
   const std::shared_ptr<const Keys> keys = issuer.keys();
   const Jwk* key = keys ? Issuer::find(*keys, token) : nullptr;
   if (!keys)
-    return {{Verdict::kUnavailable, nullptr, "The keys of the token's issuer cannot be had at the moment. Try again."},
-            &issuer};
+    return {{Verdict::kUnavailable, nullptr, "The keys of the token's issuer are not available. Try again."}, &issuer};
   if (key == nullptr)
     return {{Verdict::kUnknown, nullptr, "The access token is signed with a key that its issuer does not have."},
             &issuer};
@@ -107,7 +106,7 @@ AccessTokens::Look AccessTokens::verify_with(const Token& token, const Digest256
   const std::string wrong =
       check_claims(token.claims, issuer.settings().rules, wall_ms() / 1000, identity.get(), &outcome.verdict);
   if (!wrong.empty()) {
-    outcome.why = "The access token is not good here: " + wrong + ".";
+    outcome.why = "The access token is not valid here: " + wrong + ".";
     return {outcome};
   }
   outcome.identity = std::move(identity);
@@ -125,8 +124,8 @@ void AccessTokens::fetched(const Issuer& issuer, const std::string& error) {
   if (error.empty())
     host_.info("keys of an issuer fetched", {{"issuer", name}, {"keys", std::to_string(issuer.keys()->size())}});
   else
-    host_.warn(issuer.keys() ? "keys of an issuer cannot be fetched; those that are known stay good"
-                             : "keys of an issuer cannot be fetched; none is known yet",
+    host_.warn(issuer.keys() ? "keys of an issuer cannot be fetched; known keys stay valid"
+                             : "keys of an issuer cannot be fetched, and none is known yet",
                {{"issuer", name}, {"error", error}});
 }
 

@@ -105,9 +105,9 @@ void ApiKeys::poll() {
 void ApiKeys::heard(bool good, const std::string& error) {
   if (unheard_.exchange(!good) == !good) return;
   if (good)
-    host_.info("changes of API keys are heard of again");
+    host_.info("polling for changes of API keys works again");
   else
-    host_.warn("changes of API keys are not heard of",
+    host_.warn("polling for changes of API keys fails",
                {{"error", error}, {"remembered_keys_end_after_s", std::to_string(settings_.stale.count() / 1000)}});
 }
 

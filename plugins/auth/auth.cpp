@@ -57,7 +57,7 @@ class Auth : public bulkhead::Plugin {
             [this](bulkhead::Arguments arguments, const bulkhead::Print& print) { run_keys(arguments, print); });
     if (settings_.peppers->get()->front().empty())
       host().warn(
-          "keys.pepper is empty: who steals the table of keys can test guesses against it; set it from a secret");
+          "keys.pepper is empty: a thief of the table of keys can test guesses against it; set it from a secret");
   }
 
   void start() override {

@@ -31,7 +31,7 @@ class Authenticator {
   void stop();
 
   bh_flow authenticate(const bulkhead::Request& request);
-  // "" or why some who should be known are not.
+  // "" or why some callers cannot be authenticated now.
   std::string trouble() const { return tokens_.trouble(); }
   // A key was changed by this host: it need not wait to hear of it.
   void forget(const std::string& key_id) { keys_.forget(key_id); }

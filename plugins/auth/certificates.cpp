@@ -32,7 +32,7 @@ std::optional<Outcome> Certificates::known(std::string_view subject) {
                      std::make_shared<Identity>(
                          Identity{"cert:" + std::string(subject), "certificate", rule.scopes, rule.tenant, 0}),
                      {}};
-  return Outcome{Verdict::kUnknown, nullptr, "No rule of this service has the certificate."};
+  return Outcome{Verdict::kUnknown, nullptr, "No rule of this service matches the certificate."};
 }
 
 bulkhead::Task<Outcome> Certificates::ask(Request /*request*/, std::string_view subject) {

@@ -26,7 +26,7 @@ Credential credential_of(const bulkhead::Request& request) {
     return {Kind::kWrong, {}, "Authorization takes the scheme Bearer, followed by an API key or an access token."};
   const std::string_view text = bulkhead::trim_ows(authorization.substr(blank));
   if (text.starts_with(kKeyPrefix))
-    return key_id(text).empty() ? Credential{Kind::kWrong, {}, "The API key is not whole."}
+    return key_id(text).empty() ? Credential{Kind::kWrong, {}, "The API key is incomplete or malformed."}
                                 : Credential{Kind::kKey, text, {}};
   return {Kind::kToken, text, {}};
 }

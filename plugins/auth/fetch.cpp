@@ -63,7 +63,7 @@ std::string check_url(const std::string& text) {
   in_addr address{};
   const bool v4 = inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
   if (host == "localhost" || host == "[::1]" || v4) return {};
-  return "'" + text + "' is http, and not on this machine: who is between could give other keys; write https";
+  return "'" + text + "' is http, and not on this machine: an attacker in between could replace the keys; write https";
 }
 
 std::string origin_of(const std::string& text) {

@@ -113,7 +113,7 @@ std::string read_token(std::string_view text, Token* token) {
   const std::string* algorithm = text_in(header, "alg");
   if (algorithm == nullptr || !parse_algorithm(*algorithm, &token->algorithm))
     return "its algorithm is not RS256, ES256 or EdDSA";
-  if (header.contains("crit")) return "it has extensions that must be understood, and none is";
+  if (header.contains("crit")) return "it has critical extensions, and none is supported";
   if (!type_of_access_tokens(header)) return "its type is not that of an access token";
   token->has_kid = header.contains("kid");
   if (token->has_kid) {

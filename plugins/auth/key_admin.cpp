@@ -74,7 +74,7 @@ Problem no_key(std::string_view id) { return {404, "There is no key " + std::str
 std::string id_of(const Request& request) {
   std::string id(request.param("id"));
   if (id.size() != 16 || id.find_first_not_of(bulkhead::kHexDigits) != std::string::npos)
-    throw Problem(400, "'" + id + "' is not the id of a key: that is what stands after bhk_, 16 digits.");
+    throw Problem(400, "'" + id + "' is not a key id: the id is the 16 digits after bhk_.");
   return id;
 }
 
@@ -171,7 +171,7 @@ bulkhead::Task<Response> KeyAdmin::create(Request request) const {
   require_own(request, wish.scopes);
   if (const std::string_view tenant = request.attribute(BH_IDENTITY_TENANT); !tenant.empty()) {
     if (!wish.tenant.empty() && wish.tenant != tenant)
-      throw Problem(403, "You belong to another tenant than the key would.");
+      throw Problem(403, "The key would belong to another tenant than yours.");
     wish.tenant = tenant;
   }
   KeyRecord record;
@@ -215,8 +215,8 @@ bulkhead::Task<Response> KeyAdmin::rotate(Request request) const {
   std::vector<FieldError> errors;
   const Json body = body_of(request, kNames, &errors);
   const int64_t grace = lifetime_in(body, "grace", kDefaultGraceMs, &errors);
-  if (grace == 0) errors.push_back({"/grace", "must be a time like 1h: the old key has to end"});
-  if (!errors.empty()) throw Problem(422, "The key cannot be rotated so.", std::move(errors));
+  if (grace == 0) errors.push_back({"/grace", "must be a duration like 1h: the old key has to expire"});
+  if (!errors.empty()) throw Problem(422, "The key cannot be rotated with these values.", std::move(errors));
   auto find = key_of(request);
   const KeyRecord old = co_await find;
   require_own(request, old.scopes);
@@ -228,7 +228,7 @@ bulkhead::Task<Response> KeyAdmin::rotate(Request request) const {
   const Forgotten forgotten{forget_, old.id};
   auto rotate = store_.rotate(old, wish, grace, request.handle());
   const MaybeKey made = co_await rotate;
-  if (!made) throw Problem(409, "The key " + old.id + " has ended, so there is nothing to rotate. Make a new one.");
+  if (!made) throw Problem(409, "The key " + old.id + " has ended and cannot be rotated. Create a new one.");
   co_return shown_once(201, *made, key.text);
 }
 

@@ -43,7 +43,7 @@ int64_t lifetime_of(const Options& options, const std::string& name, int64_t abs
 }
 
 std::string id_of(const Words& words) {
-  if (words.size() < 2) throw std::invalid_argument("which one? 'keys list' shows their ids");
+  if (words.size() < 2) throw std::invalid_argument("the id is missing; 'keys list' shows the ids");
   // A whole key is taken too: people have nothing else at hand.
   const std::string_view id = key_id(words[1]);
   return id.empty() ? words[1] : std::string(id);

@@ -12,7 +12,7 @@ namespace cache {
 
 // The caller an answer is for.
 struct Caller {
-  bool identified = false;  // the key holds who it is: what is kept is for this caller alone
+  bool identified = false;  // the key holds the identity: the entry is for this caller alone
   bool authorized = false;  // sent an Authorization field
 };
 

@@ -99,6 +99,6 @@ constexpr bh_str kAfter[] = {bulkhead::to_str("accesslog"),        bulkhead::to_
 
 }  // namespace cache
 
-BULKHEAD_PLUGIN(cache::Cache, "cache", "1.0.0", "Keeps answers to GET until what they were made of changes.",
+BULKHEAD_PLUGIN(cache::Cache, "cache", "1.0.0", "Caches responses to GET until their data changes.",
                 .schema = cache_embedded::schema_json, .needs = cache::kNeeds, .offers = cache::kOffers,
                 .grants = cache::kGrants, .after = cache::kAfter)

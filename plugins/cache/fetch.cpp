@@ -63,11 +63,11 @@ Fetch::Fetch(const bulkhead::Host& host, Settings settings)
   static constexpr std::array<double, 6> kLag = {.0005, .001, .005, .01, .1, 1};
   const uint32_t requests = host_.metric(BH_COUNTER, "cache_requests_total",
                                          "Requests by how the cache answered: hit in memory, shared level, miss, "
-                                         "joined another's fetch, bypass while hosts cannot hear each other.",
+                                         "joined another's fetch, bypass while hosts cannot reach each other.",
                                          kResult);
   for (size_t i = 0; i < kResults; ++i) results_[i] = host_.series(requests, {&kNames[i], 1});
   const uint32_t changes = host_.metric(BH_COUNTER, "cache_invalidations_total",
-                                        "Changes that made kept answers untrue, by where they were made.", kOrigin);
+                                        "Changes that invalidated cached responses, by where they were made.", kOrigin);
   for (size_t i = 0; i < kOrigins.size(); ++i) invalidations_[i] = host_.series(changes, {&kOrigins[i], 1});
   const auto lone = [&](uint32_t kind, std::string_view name, std::string_view help,
                         std::span<const double> buckets = {}) {
@@ -75,8 +75,8 @@ Fetch::Fetch(const bulkhead::Host& host, Settings settings)
   };
   entries_ = lone(BH_GAUGE, "cache_entries", "Answers in memory.");
   bytes_ = lone(BH_GAUGE, "cache_bytes", "Bytes of the answers in memory.");
-  evictions_ = lone(BH_COUNTER, "cache_evictions_total", "Answers that went to make room.");
-  up_ = lone(BH_GAUGE, "cache_coherent", "1 while hosts hear each other, 0 while nothing kept is used.");
+  evictions_ = lone(BH_COUNTER, "cache_evictions_total", "Responses evicted to make room.");
+  up_ = lone(BH_GAUGE, "cache_coherent", "1 while hosts reach each other, 0 while the cache is bypassed.");
   lag_ = lone(BH_HISTOGRAM, "cache_invalidation_lag_seconds",
               "From a change on another host until this one knew of it, by both clocks.", kLag);
 }
@@ -365,7 +365,7 @@ void Fetch::heard(std::string_view text) {
   const std::optional<Message> message = Message::read(text);
   const uint64_t now = host_.now_ns();
   if (!message) {
-    host_.warn("heard what is no message of a cache; everything kept is dropped", {{"text", text.substr(0, 100)}});
+    host_.warn("received an invalid message; all cached responses are dropped", {{"text", text.substr(0, 100)}});
     return clock_.all_changed(now);
   }
   if (message->host == id_) return;
@@ -383,7 +383,7 @@ void Fetch::bus_state(bool up) {
   if (up)
     host_.health(BH_READY);
   else
-    host_.health(BH_DEGRADED, "hosts cannot hear each other: nothing kept is used");
+    host_.health(BH_DEGRADED, "hosts cannot reach each other: the cache is bypassed");
 }
 
 void Fetch::tell_figures() {

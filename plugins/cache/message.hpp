@@ -11,7 +11,7 @@
 namespace cache {
 
 struct Message {
-  std::string host;      // who says it
+  std::string host;      // the sender
   uint64_t sent_us = 0;  // since 1970, by the sender's clock
   bool all = false;
   std::vector<uint32_t> slots;

@@ -71,7 +71,7 @@ class Cors : public bulkhead::Plugin {
     for (const std::string& origin : origins_) check_origin(origin);
     if (credentials_ && (everybody_ || headers_ == "*" || exposed_ == "*"))
       throw bulkhead::Failure(
-          BH_E_CONFIG, "/credentials: with them browsers take '*' for a name: name the origins, headers and expose");
+          BH_E_CONFIG, "/credentials: with them browsers take '*' literally: list the origins, headers and expose");
     hook(BH_ADMIT, [this](const Request& request) { return admit(request); });
     hook(BH_RESPOND, [this](const Request& request) { return respond(request); });
   }

@@ -94,7 +94,7 @@ PoolSettings read_settings(const Config& config, const std::stop_token& stopping
   if ((!backend.server && (settings.direct || !settings.replicas.empty())) ||
       (settings.direct && elsewhere(*settings.direct)) ||
       std::any_of(settings.replicas.begin(), settings.replicas.end(), elsewhere))
-    throw bulkhead::Failure(BH_E_CONFIG, "/direct_url and /replicas are of PostgreSQL, and so is /url then");
+    throw bulkhead::Failure(BH_E_CONFIG, "/direct_url and /replicas require PostgreSQL, also in /url");
   return settings;
 }
 

@@ -26,7 +26,7 @@ class Job {
   virtual JobKind kind() const = 0;
   // What the log shows of it.
   virtual std::string_view sql() const = 0;
-  // For whom it runs; of several, the first.
+  // The request it runs for; of several, the first.
   virtual bh_exchange* exchange() const = 0;
   virtual size_t size() const { return 1; }
   // It may change what a replica will only have later.

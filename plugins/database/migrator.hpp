@@ -38,7 +38,7 @@ class Migrator {
   void interrupt() {
     if (session_ != nullptr) session_->interrupt();
   }
-  // Tells those who wait that nothing will come.
+  // Ends the waits: no migration will come.
   void refuse(const Outcome& outcome);
 
  private:

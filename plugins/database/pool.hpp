@@ -116,7 +116,7 @@ class Pool {
   // What a write may have changed is in no replica yet.
   void note_write(const Job& job);
 
-  // Each second: what hangs is given up, and what callers who left have asked for.
+  // Each second: gives up sessions that hang, and reads whose callers left.
   void watch();
   void drop_waiting_reads(std::unique_lock<std::mutex>& lock);
   void cancel_reads();

@@ -72,7 +72,7 @@ Store::~Store() {
 // The store's own metric comes first, so a metric's place is its id.
 void Store::metric(uint32_t id, const bh_metric& metric) {
   const std::lock_guard lock(mutex_);
-  if (id != metrics_.size()) return;  // not dense: whoever calls is not the host
+  if (id != metrics_.size()) return;  // not dense: the caller is not the host
   Family family{clean_utf8(to_view(metric.name)),
                 clean_utf8(to_view(metric.help)),
                 clean_utf8(to_view(metric.unit)),

@@ -64,9 +64,7 @@ std::string Cursor::encode(const std::vector<OrderTerm>& order, std::span<const 
 }
 
 Cursor Cursor::decode(std::string_view text, const std::vector<OrderTerm>& order) {
-  const auto refuse = [] {
-    return Problem(400, "The cursor is not one that a Link of this list and this order gave.");
-  };
+  const auto refuse = [] { return Problem(400, "The cursor does not come from a Link of this list in this order."); };
   std::string plain;
   if (!bulkhead::from_base64url(text, &plain)) throw refuse();
   Json list;

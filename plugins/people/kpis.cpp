@@ -12,8 +12,8 @@ Kpis::Kpis(const bulkhead::Host& host) : host_(host) {
   static constexpr std::array<std::string_view, 2> kGroup = {"passenger_class", "survived"};
   const uint32_t operations =
       host.metric(BH_COUNTER, "people_operations_total",
-                  "Operations on passengers that succeeded; a search is a list with a filter. What the cache answers "
-                  "does not get here.",
+                  "Operations on passengers that succeeded; a search is a list with a filter. Cache hits are "
+                  "not counted.",
                   kOperation);
   for (size_t i = 0; i < kNames.size(); ++i) operations_[i] = host.series(operations, {&kNames[i], 1});
   const uint32_t records = host.metric(BH_GAUGE, "people_records", "Passengers that are not deleted.", kGroup);

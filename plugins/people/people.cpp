@@ -205,7 +205,7 @@ class People : public bulkhead::Plugin {
     bulkhead::require(result);
     if (!record.found) throw not_found(uuid);
     const int status = Conditions(request).read_status(etag(record.version));
-    if (status == 412) throw Problem(412, "The record is another version than If-Match names.");
+    if (status == 412) throw Problem(412, "If-Match names another version of the record.");
     kpis_.count(Operation::kRead);
     Response response =
         status == 304 ? Response(304).header("etag", etag(record.version)) : record_response(200, std::move(record));

@@ -58,7 +58,7 @@ const Field& field_named(const std::string& name) {
   const Field* field = find_field(name);
   if (field == nullptr)
     throw Problem(
-        400, "'" + name + "' " + unknown_name(name) + ". Beside fields, order, limit, offset and cursor are taken.");
+        400, "'" + name + "' " + unknown_name(name) + ". Besides fields, it takes order, limit, offset and cursor.");
   return *field;
 }
 

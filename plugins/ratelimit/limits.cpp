@@ -41,7 +41,7 @@ std::vector<Limit> read_limits(const Config& config) {
     if (limit.interval_us() < 1)
       throw Failure(BH_E_CONFIG, pointer + "/requests: more than a million a second is no limit");
     if (limit.interval_us() * static_cast<double>(limit.burst) > kLongestBurstUs)
-      throw Failure(BH_E_CONFIG, pointer + "/burst: would take more than ten years to be had again");
+      throw Failure(BH_E_CONFIG, pointer + "/burst: would take more than ten years to refill");
     for (const Limit& other : limits)
       if (other.name == limit.name)
         throw Failure(BH_E_CONFIG, pointer + "/name: '" + limit.name + "' is taken by another limit");

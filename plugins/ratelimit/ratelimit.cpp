@@ -1,4 +1,4 @@
-// The ratelimit plugin: how often whom may call what.
+// The ratelimit plugin: limits how often callers may send requests.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -58,8 +58,8 @@ class RateLimit : public bulkhead::Plugin {
     if (!late_.empty()) hook(BH_PREPARE, [this](const Request& request) { return check(request, late_); });
     if (shared_) hook(BH_RESPOND, [this](const Request& request) { return respond(request); });
     static constexpr std::string_view kLabels[] = {"limit", "result"};
-    const uint32_t metric = h.metric(BH_COUNTER, "ratelimit_requests_total",
-                                     "Requests by the limit that decided and what it said.", kLabels);
+    const uint32_t metric =
+        h.metric(BH_COUNTER, "ratelimit_requests_total", "Requests by the limit that decided and its result.", kLabels);
     for (std::vector<Limit>* limits : {&early_, &late_})
       for (const Limit& limit : *limits) {
         const std::string_view refused[] = {limit.name, "refused"};
@@ -72,7 +72,7 @@ class RateLimit : public bulkhead::Plugin {
     local_ = h.series(decided, local);
     redis_ = h.series(decided, redis);
     displaced_ = h.series(h.metric(BH_GAUGE, "ratelimit_displaced_callers",
-                                   "Callers forgotten before their time, since the start: raise `entries`."));
+                                   "Callers evicted before their limit was full, since the start: raise `entries`."));
   }
 
   void start() override {
@@ -203,5 +203,5 @@ class RateLimit : public bulkhead::Plugin {
 
 }  // namespace ratelimit
 
-BULKHEAD_PLUGIN(ratelimit::RateLimit, "ratelimit", "1.0.0", "How often whom may call what.",
+BULKHEAD_PLUGIN(ratelimit::RateLimit, "ratelimit", "1.0.0", "Limits how often callers may send requests.",
                 .schema = ratelimit_embedded::schema_json)

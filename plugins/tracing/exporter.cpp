@@ -16,7 +16,7 @@ ExportMetrics::ExportMetrics(const bulkhead::Host& host) : host_(host) {
   static constexpr std::array<std::string_view, 2> kReason = {"signal", "reason"}, kResult = {"signal", "result"};
   exported_ = host.metric(BH_COUNTER, "otlp_exported_total", "Spans and log lines the collector has taken.", kSignal);
   dropped_ = host.metric(BH_COUNTER, "otlp_dropped_total",
-                         "Spans and log lines lost: the queue was full, the export failed, or the collector said so.",
+                         "Spans and log lines lost: the queue was full, the export failed, or the collector refused.",
                          kReason);
   queued_ = host.metric(BH_GAUGE, "otlp_queue_items", "Spans and log lines that wait for the next batch.", kSignal);
   requests_ =
@@ -63,7 +63,7 @@ void Sender::tell(State state, const std::string& problem) {
   told_ = state;
   if (state == State::kGood) return host_.info("exports reach the collector again", {{"signal", signal_}});
   host_.warn(state == State::kPartly ? "the collector does not take all that is exported"
-                                     : "exports do not reach the collector; what they hold is dropped and counted",
+                                     : "exports do not reach the collector; they are dropped and counted",
              {{"signal", signal_}, {"url", shown_url_}, {"error", problem}});
 }
 

@@ -74,8 +74,8 @@ std::string endpoint(const Config& config, const std::string& own, const std::st
   if (base.empty()) return {};
   check_url("endpoint", base);
   if (base.find('?') != std::string::npos)
-    refuse("endpoint", "the signal's path goes behind '" + show_url(base) + "', so it takes no query; give " + own_key +
-                           " a whole URL");
+    refuse("endpoint", "the signal's path follows '" + show_url(base) + "', so it must have no query; set " + own_key +
+                           " to a whole URL");
   if (!base.ends_with('/')) base += '/';
   return base + "v1/" + signal;
 }

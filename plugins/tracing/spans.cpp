@@ -37,13 +37,13 @@ Spans::Spans(const bulkhead::Host& host, const Settings& settings, const Encoder
   publish();
   if (!settings_.export_traces) return;
   static constexpr std::array<std::string_view, 1> kDecision = {"decision"};
-  const uint32_t traces = host_.metric(BH_COUNTER, "tracing_traces_total",
-                                       "Requests by what was decided of their trace when they ended.", kDecision);
+  const uint32_t traces =
+      host_.metric(BH_COUNTER, "tracing_traces_total", "Requests by the sampling decision when they ended.", kDecision);
   const std::array<std::string_view, 5> names = {"head", "error", "slow", "unsampled", "over_budget"};
   for (size_t i = 0; i < names.size(); ++i)
     decisions_[i] = host_.series(traces, std::array<std::string_view, 1>{names[i]});
   factor_ = host_.series(host_.metric(BH_GAUGE, "tracing_sampling_factor_ratio",
-                                      "What the budget of spans makes of the share that is sampled."));
+                                      "Factor that the budget of spans applies to the sampled share."));
   dropped_ =
       host_.series(host_.metric(BH_COUNTER, "tracing_spans_dropped_total", "Spans past the limit of their trace."));
 }

@@ -94,7 +94,7 @@ class Trace {
   std::string_view copy(std::string_view text);
   uint32_t span_count() const { return count_.load(std::memory_order_relaxed); }
 
-  // Set when it begins, before anybody else knows of it.
+  // Set when it begins, before other threads see it.
   TraceId trace_id{};
   SpanId span_id{}, parent_id{};
   uint8_t flags = 0;  // of the caller, and kRandom

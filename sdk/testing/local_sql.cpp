@@ -202,7 +202,7 @@ class LocalSql::Impl {
     while ((code = sqlite3_step(raw)) == SQLITE_ROW) {
       if (query.column_count == 0) continue;
       if (static_cast<size_t>(sqlite3_column_count(raw)) != query.column_count)
-        return {BH_E_INTERNAL, 0, 0, "the statement has another number of columns than the query says"};
+        return {BH_E_INTERNAL, 0, 0, "the statement returns another number of columns than the query declares"};
       ++outcome.rows;
       if (query.row == nullptr || outcome.status != BH_OK) continue;
       std::vector<bh_value> cells;

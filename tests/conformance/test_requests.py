@@ -240,7 +240,7 @@ def test_a_stale_socket_is_replaced_and_a_file_is_not(hosts, tmp_path):
     assert '"peer":"unix:"' in by_unix(path) and stat.S_IMODE(path.stat().st_mode) == 0o600
     second.stop()
     path.write_text("mine")
-    assert "is a file that is no socket" in refused(tmp_path, config)
+    assert "is a file, not a socket" in refused(tmp_path, config)
     assert path.read_text() == "mine"
     assert "is for a unix socket only" in refused(tmp_path, config.replace(f"unix:{path}", "127.0.0.1:1"))
     assert "is not accepted" in refused(tmp_path, config.replace("'0600'", "'rw'"))

@@ -196,7 +196,7 @@ def test_a_restore_that_fails(cluster, ways):
     leader, host = cluster.leader(), ways["PgBouncer and HAProxy"]
     rows = int(leader.sql("select count(*) from people", "titanic"))
     run = cluster.restore(leader, "2020-01-01 00:00:00+00")
-    assert "as they were" in run.communicate(timeout=300)[1] and run.returncode == 1
+    assert "moving the old data back" in run.communicate(timeout=300)[1] and run.returncode == 1
     wait_until(lambda: host.request("POST", "/people", {**PASSENGER, "name": "Goes on"}).status == 201, 60, "writes")
     assert cluster.wait_whole() is leader and int(leader.sql("select count(*) from people", "titanic")) == rows + 1
 

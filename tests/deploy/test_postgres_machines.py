@@ -66,7 +66,7 @@ def test_one_server_and_a_replica(started):
     assert primary.run(f"ls {aside}/PG_VERSION").stdout and primary.run("systemctl is-active postgresql@15-main").stdout == "active\n"
     assert "recovery_target" not in primary.run("cat /var/lib/postgresql/15/main/postgresql.auto.conf").stdout
     failed = primary.run(f"cd {ROOT}; deploy/postgres/restore '2020-01-01 00:00:00Z'", check=False)
-    assert failed.returncode == 1 and "as they were" in failed.stderr and sql(primary, "select string_agg(one, '') from letters") == "a"
+    assert failed.returncode == 1 and "moving the old data back" in failed.stderr and sql(primary, "select string_agg(one, '') from letters") == "a"
 
     follow(primary, primary_side)
     follow(replica, replica_side)
@@ -78,7 +78,7 @@ def test_one_server_and_a_replica(started):
     refused = replica.run(f"cd {ROOT}\n{promote}", check=False)
     assert refused.returncode == 1 and "Stop it first" in refused.stderr
     primary.run("systemctl stop postgresql@15-main")
-    assert "Takes writes" in follow(replica, promote).stdout
+    assert "takes writes" in follow(replica, promote).stdout
     sql(replica, "insert into letters values ('c')")
     replica.run("sudo -u postgres pgbackrest --stanza=titanic stanza-create")
     assert made_by_the_timer(replica) == 1

@@ -49,7 +49,7 @@ def test_the_replica_takes_over_under_load(pair, how, loses):
         writers.end()
     lost = writers.lost(set(replica.sql("select uuid from people", name).split()))
     print(f"{how}: promoted after {promoted:.1f} s, writes after {resumed:.1f} s; {len(writers.acknowledged)} acknowledged, {len(lost)} of them lost")
-    assert "Takes writes. The last commit it has was made at 20" in done.stdout
+    assert "The server takes writes. Its last commit was made at 20" in done.stdout
     if loses:  # what had been acknowledged and not yet been sent
         assert all(told > moment - 1 for told in lost), [told - moment for told in lost]
     else:

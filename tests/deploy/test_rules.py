@@ -102,7 +102,7 @@ CASES = {
     "CertificateExpires": (10, constant('probe_ssl_earliest_cert_expiry{job="titanic-synthetic",instance="a"}', 173400), {"job": "titanic-synthetic", "instance": "a"},
                            "A certificate of a expires in 2d 0h 0m 0s", constant('probe_ssl_earliest_cert_expiry{job="titanic-synthetic",instance="a"}', 868200)),
     "BackupTooOld": (27 * 60, constant('titanic_backup_last_success_timestamp_seconds{database="titanic"}', 0, 1700), {"database": "titanic"}, "The last backup of titanic is 1d 3h 0m 0s old", constant('titanic_backup_last_success_timestamp_seconds{database="titanic"}', 86400, 1700)),
-    "BackupUnknown": (70, constant('up{job="another"}', 1, 100), {}, "Nobody reports backups", constant('titanic_backup_last_success_timestamp_seconds{database="titanic"}', 0, 100)),
+    "BackupUnknown": (70, constant('up{job="another"}', 1, 100), {}, "No job reports backups", constant('titanic_backup_last_success_timestamp_seconds{database="titanic"}', 0, 100)),
     "TelemetryDropped": (18, {'otlp_dropped_total{job="titanic-api",signal="traces",reason="queue_full"}': "0+120x30"}, {**JOB, "signal": "traces", "reason": "queue_full"}, "2 traces a second are lost: queue_full",
                          {'otlp_dropped_total{job="titanic-api",signal="traces",reason="queue_full"}': "0+30x30"}),
     "LogsDropped": (15, {'bulkhead_log_dropped_total{job="titanic-api",instance="a"}': "0+60x30"}, {**JOB, "instance": "a"}, "a loses log lines",

@@ -1,4 +1,4 @@
-// X-Forwarded-For and Forwarded: the address found is one, and nobody's but what our proxies wrote.
+// X-Forwarded-For and Forwarded: the result is an address, and one that a trusted proxy wrote.
 #include <arpa/inet.h>
 
 #include "core/http/client_address.hpp"

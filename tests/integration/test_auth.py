@@ -155,7 +155,7 @@ def test_the_command(hosts, database):
     gone = run("revoke", turned.stdout.splitlines()[0])  # a whole key is taken too
     assert gone.returncode == 0, gone.stderr
     for words, said in ((("creat",), "create"), ((), "keys takes"), (("create", "--name", "x"), "--scopes"), (("create", "--nam", "x"), "--name"), (("create", "--name", "x", "--scopes", "people read,;"), "not a scope"),
-                        (("create", "--name", "x", "--scopes", "people:read", "--expires", "1"), "90d"), (("revoke",), "which one"), (("revoke", "0" * 16), "there is no key"), (("rotate", "0" * 16), "there is no key"), (("create", "--name"), "needs a value")):
+                        (("create", "--name", "x", "--scopes", "people:read", "--expires", "1"), "90d"), (("revoke",), "the id is missing"), (("revoke", "0" * 16), "there is no key"), (("rotate", "0" * 16), "there is no key"), (("create", "--name"), "needs a value")):
         wrong = run(*words)
         assert wrong.returncode == 2 and said in wrong.stderr, (words, wrong.stderr)
 
@@ -201,7 +201,7 @@ def test_the_database_goes_and_comes_back(hosts, postgres):
         assert answer.status == 503 and answer.headers["retry-after"] == "1"
         server.start()
         wait_until(lambda: host.get(ONE, headers=bearer(known)).status == 200 and host.get(ONE, headers=bearer(unknown)).status == 200, what="recovery")
-        wait_until(lambda: "changes of API keys are heard of again" in host.log(), what="a word of it")
+        wait_until(lambda: "polling for changes of API keys works again" in host.log(), what="a word of it")
     finally:
         server.close()
 
@@ -362,7 +362,7 @@ def test_an_issuer_that_is_down(hosts, tmp_path):
         known, unused = provider.token(), provider.token()
         assert host.get(ONE, headers=bearer(known)).status == 200
         provider.stop()
-        wait_until(lambda: "keys of an issuer cannot be fetched; those that are known stay good" in host.log(), what="the attempt")
+        wait_until(lambda: "keys of an issuer cannot be fetched; known keys stay valid" in host.log(), what="the attempt")
         assert host.get(ONE, headers=bearer(known)).status == 200 and host.get(ONE, headers=bearer(unused)).status == 200
         begin = time.monotonic()
         late = hosts(config)

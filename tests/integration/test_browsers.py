@@ -66,7 +66,7 @@ def test_everybody(hosts):
 @pytest.mark.parametrize("config, message", [
     ("origins: [ 'https://app.example/' ]", "'https://app.example/' is not an origin"),
     ("origins: [ 'app.example' ]", "'app.example' is not an origin"),
-    ("origins: [ '*' ], credentials: true", "browsers take '*' for a name"),
+    ("origins: [ '*' ], credentials: true", "browsers take '*' literally"),
     ("methods: [ GET ]", "origins"),
 ])
 def test_bad_configuration(tmp_path, config, message):

@@ -216,7 +216,7 @@ def test_a_database_url_is_what_the_driver_takes(tmp_path, url, why):
 
 
 @pytest.mark.parametrize("key, url, why", [
-    ("endpoint", "http://c:4318/?key=s3cret", "takes no query"), ("endpoint", "http://c:99999", "no valid URL"), ("endpoint", "http://", "no valid URL"), ("traces_endpoint", "http://c/v1/traces#x", "has a '#'"),
+    ("endpoint", "http://c:4318/?key=s3cret", "must have no query"), ("endpoint", "http://c:99999", "no valid URL"), ("endpoint", "http://", "no valid URL"), ("traces_endpoint", "http://c/v1/traces#x", "has a '#'"),
 ])
 def test_an_otlp_url_is_what_is_called(tmp_path, key, url, why):
     run = check(tmp_path, titanic_config(f"sqlite:///{tmp_path}/t.db", extra=f"  - id: tracing\n    config: {{ {key}: '{url}' }}\n"))

@@ -227,9 +227,9 @@ def test_api10_what_others_send(postgres, tmp_path):
 
 
 @pytest.mark.parametrize("server, warned", [
-    ("listen: 0.0.0.0:5000, scopes: ignore, trusted_proxies: [ 10.0.0.0/8 ]", ["everybody may read and write"]),
+    ("listen: 0.0.0.0:5000, scopes: ignore, trusted_proxies: [ 10.0.0.0/8 ]", ["every caller may read and write"]),
     ("listen: 0.0.0.0:5000", ["speaks plain HTTP and no proxy is trusted"]),
-    ("listen: '[::]:5000', scopes: ignore", ["everybody may read and write", "speaks plain HTTP"]),
+    ("listen: '[::]:5000', scopes: ignore", ["every caller may read and write", "speaks plain HTTP"]),
     ("listen: [ 127.0.0.1:5000, 192.0.2.1:80 ], admin: 0.0.0.0:5001", ["/server/listen/1: 192.0.2.1:80 speaks plain HTTP", "/server/admin: 0.0.0.0:5001 takes credentials over plain HTTP"]),
     ("listen: 127.0.0.1:5000, scopes: ignore", []), ("listen: 'localhost:5000', admin: '127.0.0.1:5001'", []),
 ])

@@ -218,7 +218,7 @@ def test_the_cache_keeps_nothing_that_a_replica_may_not_have_seen(hosts, cluster
 
 
 @pytest.mark.parametrize("more, words", [
-    ('replicas: ["sqlite:///x.db"]', "/direct_url and /replicas are of PostgreSQL"), ('direct_url: "sqlite:///x.db"', "are of PostgreSQL"),
+    ('replicas: ["sqlite:///x.db"]', "/direct_url and /replicas require PostgreSQL"), ('direct_url: "sqlite:///x.db"', "require PostgreSQL"),
     ('replicas: ["postgresql://h:x/n"]', "/replicas/0: the port"), ('replicas: ["nowhere"]', "/replicas/0: the database URL has no scheme"),
 ])
 def test_wrong_configurations_say_where(hosts, tmp_path, more, words):

@@ -145,5 +145,5 @@ def test_what_takes_a_restart_says_so(hosts, tmp_path):
     name.write_text(f"sqlite:///{tmp_path}/t.db")
     host = hosts(titanic_config("${file:%s}" % name)).wait_ready()
     name.write_text(f"sqlite:///{tmp_path}/other.db")
-    wait_until(lambda: "the change takes a restart" in host.log(), what="a word of it")
+    wait_until(lambda: "the change needs a restart" in host.log(), what="a word of it")
     assert host.get(ONE).status == 200

@@ -509,7 +509,7 @@ TEST(Plugin, ServesAndStops) {
   }));
 }
 
-// Whoever came to such a query while it could not be run held everybody up, and the migration too.
+// A worker that reached such a query while it could not run held up all others, and the migration.
 TEST(Plugin, QueriesThatWaitGoOnAfterAMigration) {
   const File file;
   bulkhead::testing::LocalHost host(bh_plugin_v1());

@@ -313,7 +313,7 @@ using bulkhead::testing::LocalSql;
 const bulkhead::Json kUnseeded = {{"seed", ""}, {"kpi_interval_s", 0}};
 const bulkhead::testing::Headers kJson = {{"content-type", "application/json"}};
 
-// As somebody who may do everything.
+// A caller with all scopes.
 Call as_writer(Call call) {
   call.scopes = "people:read people:write people:delete";
   return call;

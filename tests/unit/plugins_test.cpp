@@ -97,5 +97,5 @@ TEST(Metrics, OwnersAndSeries) {
   EXPECT_EQ(series, same);
   EXPECT_NE(metrics.series(id, &value, 0, &same), "");
   EXPECT_NE(metrics.series(99, &value, 1, &same), "");
-  metrics.record(series, 1, nullptr);  // nobody keeps it: nothing happens
+  metrics.record(series, 1, nullptr);  // no sink: nothing happens
 }

@@ -167,7 +167,7 @@ TEST(Pool, SpansEndWhereverTheyEnd) {
   EXPECT_EQ(kept, early);
   EXPECT_EQ(kept->next, nullptr);
   EXPECT_TRUE(trace.end(*late, 3, true, "timeout")) << "the trace is on its way: this one goes alone";
-  trace.unref();  // late's, by whoever exports it
+  trace.unref();  // late's reference, as the exporter drops it
   trace.unref();
 }
 

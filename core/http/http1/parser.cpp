@@ -168,7 +168,7 @@ RequestParser::Result RequestParser::parse_request_line(std::string_view line, R
   if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || version[5] < '0' ||
       version[5] > '9' || version[7] < '0' || version[7] > '9')
     return error(400, "The request line does not end with an HTTP version.");
-  if (version[5] != '1') return error(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+  if (version[5] != '1') return error(505, "This server supports only HTTP/1.1 and HTTP/1.0.");
   // A higher minor is read as the highest that is known (RFC 9110 §2.5); Beast would refuse it.
   if (version[7] > '1') const_cast<char&>(version[7]) = '1';  // our own slab
   request.method = to_str(method);
@@ -362,7 +362,7 @@ RequestParser::Result RequestParser::parse_chunked(const char* data, size_t size
     framing_ += used;
     // RFC 9112 §7.1.1: chunk headers, extensions and trailers have a limit of their own.
     if (framing_ > limits_.header + body->size() * kFramingPerByte)
-      return error(431, "There is more of chunk headers, extensions and trailers than the limit.");
+      return error(431, "Chunk headers, extensions and trailers are longer than the limit.");
     if (ec == beast::http::error::need_more) return Result::kMore;
     if (ec == beast::http::error::body_limit)
       return error(413, "The body is longer than " + std::to_string(limit) + " bytes.");

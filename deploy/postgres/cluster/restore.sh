@@ -7,7 +7,7 @@ before() {
   [ "$(ask 'select pg_is_in_recovery()')" = f ] || fail "This server does not lead: restore on the one that does ($(leader))."
   us=$(leader)
   [ -n "$us" ] || fail "Patroni knows no leader: patronictl list"
-  ctl pause --wait # nobody takes the lead meanwhile
+  ctl pause --wait # no other member takes the lead meanwhile
 }
 
 after() {
@@ -15,7 +15,7 @@ after() {
   leads
   ctl restart --force "$scope" "$member" >/dev/null # by Patroni again, with its settings
   leads
-  # A member asks whether it must be rewound when its settings of recovery change; that the leader's past did it would not notice.
+  # A member checks whether it must be rewound only when its recovery settings change: it does not notice that the leader's history did.
   ctl edit-config --force --quiet -s "postgresql.recovery_conf.recovery_end_command='true # $(date -u +%Y%m%dT%H%M%SZ)'" "$scope"
   ctl resume --wait
 }

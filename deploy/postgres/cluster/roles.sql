@@ -1,4 +1,4 @@
--- Once, on the leader: who the hosts are, and who looks up their password for PgBouncer.
+-- Run once, on the leader: the role of the hosts, and the role by which PgBouncer looks up their password.
 --
 --   psql -h /var/run/postgresql -U postgres -v ON_ERROR_STOP=1 -f deploy/postgres/cluster/roles.sql
 --

@@ -55,7 +55,7 @@ Number number(std::string_view text) {
   Number value{};
   const char* end = text.data() + text.size();
   if (const auto [at, error] = std::from_chars(text.data(), end, value); error != std::errc() || at != end)
-    throw soci::soci_error("a column holds what is not the kind of number that the query says");
+    throw soci::soci_error("a column does not hold the kind of number that the query declares");
   return value;
 }
 
@@ -236,7 +236,7 @@ void PgStatements::give_rows(const PGresult* result, const bh_sql_query& query, 
     written_->fetch_add(static_cast<uint64_t>(outcome->affected), std::memory_order_relaxed);
   if (query.column_count == 0) return;
   if (static_cast<size_t>(PQnfields(result)) != query.column_count)
-    throw soci::soci_error("the statement has another number of columns than the query says");
+    throw soci::soci_error("the statement returns another number of columns than the query declares");
   const int rows = PQntuples(result);
   outcome->rows = static_cast<uint64_t>(rows);
   cells_.resize(query.column_count);

@@ -84,7 +84,7 @@ Replicas::Replicas(const bulkhead::Host& host, const SessionSettings& primary,
       nodes_(replicas.size()) {
   static constexpr std::array<std::string_view, 1> kLabel = {"replica"};
   const uint32_t lag = host_.metric(BH_GAUGE, "db_replica_lag_seconds",
-                                    "Age of what the replica was last seen to have replayed.", kLabel);
+                                    "Replication lag: age of the last position seen replayed.", kLabel);
   const uint32_t usable = host_.metric(BH_GAUGE, "db_replica_usable", "1 where the replica may answer reads.", kLabel);
   for (size_t i = 0; i < nodes_.size(); ++i) {
     nodes_[i].name = replicas[i].url.display;

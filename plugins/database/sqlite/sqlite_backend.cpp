@@ -17,7 +17,7 @@ std::string parse(std::string_view path, Url* url) {
     return "an SQLite URL takes no options; a '?' of the file's name is written %3F";
   if (!bulkhead::percent_decode(path, &url->path) || url->path.empty())
     return "the database URL has no path; " + std::string(kUrlForm);
-  if (url->path == ":memory:") return "an SQLite database in memory would be another one for each session; name a file";
+  if (url->path == ":memory:") return "each session would have its own in-memory SQLite database; name a file";
   // People take three slashes for an absolute path: what is shown is the file itself.
   std::error_code unknown;
   const auto absolute = std::filesystem::absolute(url->path, unknown).lexically_normal();

@@ -1,4 +1,4 @@
-// Needs a service nobody offers.
+// Needs a service that no plugin offers.
 #include "bulkhead/plugin.hpp"
 
 class Needy : public bulkhead::Plugin {

@@ -4,7 +4,7 @@
 : "${BACKUP_FOLDER:?where the dumps are}"
 DATABASE_NAME=${DATABASE_NAME:-titanic}
 
-# push METRIC HELP: tells the push gateway that it succeeded now. What is backed up stays so when nobody hears of it.
+# push METRIC HELP: reports a success to the Pushgateway. A failed report does not fail the backup.
 push() {
   [ -n "${PUSHGATEWAY:-}" ] || return 0
   local body status=

@@ -347,7 +347,7 @@ class Worker {
     }
     commands_ = Link();
     messages_ = Link();
-    // Before the commands: whoever hears that there is no reply knows that it is down.
+    // Before the commands end: their callbacks then know that it is down.
     if (events_.state && (was_up || (!stopping && why != reported_))) events_.state(false, stopping ? "" : why);
     reported_ = why;
     for (Entry& entry : sent_) entry.end(nullptr);
