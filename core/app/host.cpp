@@ -10,7 +10,6 @@
 #include "bulkhead/extensions/reopen.h"
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
-#include "core/telemetry/frame.hpp"
 #include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
 
@@ -167,7 +166,6 @@ int Host::serve() {
   admin_runner_->publish(admin_->table(admin_guarded));
   runner_->publish(manager_->table());
 
-  telemetry::install_crash_handler();
   server_->run();
   if (!config_.enforce_scopes)
     log_->write(Level::kWarn, "scopes are ignored: every operation is open to everybody who reaches this address");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/app/commands.hpp"
+#include "core/telemetry/crash.hpp"
 
 namespace {
 
@@ -17,6 +18,7 @@ void set_signals() {
   for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  bulkhead::telemetry::install_crash_handler();
 }
 
 // A connection is a descriptor: the soft limit of 1024 is for programs that use select().

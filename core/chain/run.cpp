@@ -57,6 +57,7 @@ bool Run::edit(const bh_reply& change) {
   const std::lock_guard lock(mutex_);
   const size_t at = row();
   if (!step_is_current() || at > kRespondRow) return false;
+  if (at < kRespondRow && change.body.ptr != nullptr) return false;  // there is no answer yet to have it
   if (at == kRespondRow)
     answer.edit(change);
   else
@@ -98,6 +99,8 @@ bool Run::take_result(bh_flow* flow, bh_error* err) {
 
 void Run::expired() { move(&Runner::timed_out); }
 void Run::go_on() { move(&Runner::advance); }
+
+void Run::call(const exchange::Notes::Callback& due) { runner->call(*this, "call", due); }
 
 void Run::move(Wait (Runner::*how)(Run&)) {
   try {

@@ -54,7 +54,7 @@ class Run final : public exchange::Exchange {
 
   // ---- [any]
   // Before RESPOND the change is kept, in RESPOND applied. False, and nothing is changed or
-  // released, where the calling step is over, or is none.
+  // released, where the calling step is over, or is none, or where a body comes before RESPOND.
   bool edit(const bh_reply& change);
   // The calling thread is in the step that counts: one that was timed out on the executor does not.
   bool step_is_current() const {
@@ -148,6 +148,7 @@ class Run final : public exchange::Exchange {
  private:
   void expired() override;
   void go_on() override;
+  void call(const exchange::Notes::Callback& due) override;
   void move(Wait (Runner::*how)(Run&));
 
   std::atomic<uint8_t> row_{kReceiveRow};  // written on the home thread only

@@ -9,6 +9,7 @@
 #include "core/chain/problem.hpp"
 #include "core/chain/step_call.hpp"
 #include "core/runtime/clock.hpp"
+#include "core/runtime/frame.hpp"
 #include "core/runtime/ticks.hpp"
 
 namespace bulkhead::chain {
@@ -97,7 +98,7 @@ Wait Runner::written(Run& run) {
   run.end_life();
   run.channel = nullptr;
   run.finished_ns = runtime::now_ns();
-  run.while_lent([&run] { run.notes.run_end_callbacks(); });
+  run_end_callbacks(run);
   run.enter(kCompleteRow);
   return advance(run);
 }
@@ -110,7 +111,7 @@ Wait Runner::abandoned(Run& run) {
   if (run.armed()) run.home().deadlines().disarm(run);
   stop_waiting(run);
   run.finished_ns = runtime::now_ns();
-  run.while_lent([&run] { run.notes.run_end_callbacks(); });
+  run_end_callbacks(run);
   run.enter(kCompleteRow);
   return advance(run);
 }
@@ -138,6 +139,18 @@ Wait Runner::timed_out(Run& run) {
   run.end_life();
   stop_waiting(run);
   return advance(run);
+}
+
+void Runner::call(Run& run, std::string_view what, const exchange::Notes::Callback& callback) {
+  const runtime::Frame frame{callback.plugin, what, to_view(run.request.route), to_view(run.request.id)};
+  const std::string threw = runtime::contain(frame, [&] { callback.run(callback.arg); });
+  if (!threw.empty()) report_(run, callback.plugin, std::string(what).append(" ").append(threw));
+}
+
+void Runner::run_end_callbacks(Run& run) {
+  run.while_lent([&] {
+    for (const auto& callback : run.notes.take_end_callbacks()) call(run, "on_end", callback);
+  });
 }
 
 void Runner::route(Run& run) {
@@ -251,7 +264,10 @@ void Runner::run_blocking(const runtime::Task& task) {
 Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
   const bool answering = run.row() < kRespondRow;
   const bool step = run.row() == kStepRow;
-  if (answering && run.answer.answered()) return Outcome::kAnswered;
+  if (answering && run.answer.answered()) {
+    if (flow < 0) report_(run, run.current, std::string("answered, then failed: ").append(err.message));
+    return Outcome::kAnswered;
+  }
   if (flow == BH_PENDING && run.row() != kCompleteRow) {
     suspend(run, Waiting::kPlugin);
     if (!take_result(run)) return Outcome::kSuspended;

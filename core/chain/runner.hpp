@@ -52,6 +52,8 @@ class Runner {
 
   uint32_t request_timeout_ms() const { return settings_.request_timeout_ms; }
   void report(Run& run, std::string_view what) { report_(run, run.answer.author(), what); }
+  // Calls a plugin outside of its steps. What it throws is reported.
+  void call(Run& run, std::string_view what, const exchange::Notes::Callback& callback);
 
  private:
   enum class Outcome : uint8_t { kNext, kAnswered, kSuspended };
@@ -71,6 +73,7 @@ class Runner {
   // The step that ran or was waited for is over; the next one begins this moment.
   void end_step(Run& run);
   void begin_span(Run& run, const StepRef& step);
+  void run_end_callbacks(Run& run);
   // What the run waits for no longer counts.
   void stop_waiting(Run& run);
   static void run_blocking(const runtime::Task& task);

@@ -25,10 +25,10 @@ void Exchange::wake() {
   if (!stepping_here()) post();
 }
 
-void Exchange::call_at_home(void (*run)(void*), void* arg) {
+void Exchange::call_at_home(const Notes::Callback& call) {
   {
     const std::lock_guard lock(mutex_);
-    calls_.push_back({run, arg});
+    calls_.push_back(call);
     has_calls_.store(true, std::memory_order_release);
   }
   post();  // also from a step of its own: what runs at home waits for that to return
@@ -37,13 +37,13 @@ void Exchange::call_at_home(void (*run)(void*), void* arg) {
 void Exchange::woken() {
   queued_.exchange(false, std::memory_order_acq_rel);  // a full fence: what is read next is as new as the wake
   if (has_calls_.load(std::memory_order_acquire)) {
-    std::vector<Call> due;
+    std::vector<Notes::Callback> due;
     {
       const std::lock_guard lock(mutex_);
       due.swap(calls_);
       has_calls_.store(false, std::memory_order_relaxed);
     }
-    for (const Call& call : due) call.run(call.arg);
+    for (const Notes::Callback& each : due) call(each);
   }
   go_on();
 }

@@ -45,8 +45,8 @@ class Exchange : public runtime::DeadlineEntry {
   uint32_t holds() const { return holds_.load(std::memory_order_acquire); }
   // Asks the home thread to look at this exchange again. Cheap when already asked.
   void wake();
-  // Calls run(arg) soon, on the home thread. The caller holds the exchange until then.
-  void call_at_home(void (*run)(void*), void* arg);
+  // Calls the plugin soon, on the home thread. It holds the exchange until then.
+  void call_at_home(const Notes::Callback& call);
   // False once its answer is out, or cannot get out any more.
   bool live() const { return live_.load(std::memory_order_acquire); }
 
@@ -85,12 +85,9 @@ class Exchange : public runtime::DeadlineEntry {
  protected:
   // Takes the exchange as far as it can go.
   virtual void go_on() = 0;
+  virtual void call(const Notes::Callback& due) = 0;
 
  private:
-  struct Call {
-    void (*run)(void*);
-    void* arg;
-  };
   static inline thread_local Exchange* stepping_ = nullptr;
   static inline thread_local uint32_t step_ticket_ = 0;
 
@@ -100,7 +97,7 @@ class Exchange : public runtime::DeadlineEntry {
   std::atomic<uint32_t> refs_{0}, holds_{0};
   std::atomic<bool> live_{true}, queued_{false}, has_calls_{false};
   std::mutex mutex_;  // what follows
-  std::vector<Call> calls_;
+  std::vector<Notes::Callback> calls_;
 };
 
 }  // namespace bulkhead::exchange

@@ -50,26 +50,24 @@ void Notes::drop_attachments() {
   has_attached_.store(false, std::memory_order_relaxed);
 }
 
-void Notes::on_end(void (*run)(void*), void* arg) {
+void Notes::on_end(const Callback& callback) {
   {
     const std::lock_guard lock(mutex_);
-    callbacks_.push_back({run, arg});
+    callbacks_.push_back(callback);
     End seen = End::kNoCallback;
     if (end_.compare_exchange_strong(seen, End::kCallbacks, std::memory_order_acq_rel) || seen == End::kCallbacks)
       return;
     callbacks_.pop_back();
   }
-  run(arg);
+  callback.run(callback.arg);
 }
 
-void Notes::run_end_callbacks() {
-  if (end_.exchange(End::kOver, std::memory_order_acq_rel) != End::kCallbacks) return;
+std::vector<Notes::Callback> Notes::take_end_callbacks() {
   std::vector<Callback> due;
-  {
-    const std::lock_guard lock(mutex_);
-    due.swap(callbacks_);
-  }
-  for (const Callback& callback : due) callback.run(callback.arg);
+  if (end_.exchange(End::kOver, std::memory_order_acq_rel) != End::kCallbacks) return due;
+  const std::lock_guard lock(mutex_);
+  due.swap(callbacks_);
+  return due;
 }
 
 void Notes::clear() {

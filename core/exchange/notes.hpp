@@ -32,9 +32,15 @@ class Notes {
   // The plugins are gone: what they attached is left alone.
   void forget_attachments() { attached_.clear(); }
 
+  struct Callback {
+    std::string_view plugin;
+    void (*run)(void*);
+    void* arg;
+  };
   // Runs when the answer has left, at once where it has.
-  void on_end(void (*run)(void*), void* arg);
-  void run_end_callbacks();
+  void on_end(const Callback& callback);
+  // Those to run now that it has.
+  std::vector<Callback> take_end_callbacks();
 
   void clear();
 
@@ -47,10 +53,6 @@ class Notes {
     std::string_view key;
     void* data;
     void (*release)(void*);
-  };
-  struct Callback {
-    void (*run)(void*);
-    void* arg;
   };
   enum class End : uint8_t { kNoCallback, kCallbacks, kOver };
 

@@ -54,9 +54,9 @@ struct ExchangeApi {
     ex.wake();
     return BH_OK;
   }
-  static bh_status ex_on_end(const bh_host* /*h*/, bh_exchange* ex, void (*run)(void*), void* arg) {
+  static bh_status ex_on_end(const bh_host* h, bh_exchange* ex, void (*run)(void*), void* arg) {
     if (run == nullptr) return BH_E_INVALID;
-    Exchange::of(ex)->notes.on_end(run, arg);
+    Exchange::of(ex)->notes.on_end({of(h).id(), run, arg});
     return BH_OK;
   }
   static bh_status ex_outcome(const bh_host* /*h*/, bh_exchange* handle, bh_outcome* out) {
@@ -114,9 +114,9 @@ struct ExchangeApi {
   static void* ex_attached(const bh_host* h, bh_exchange* ex, bh_str key) {
     return Exchange::of(ex)->notes.attached(&of(h), to_view(key));
   }
-  static bh_status ex_call(const bh_host* /*h*/, bh_exchange* ex, void (*run)(void*), void* arg) {
+  static bh_status ex_call(const bh_host* h, bh_exchange* ex, void (*run)(void*), void* arg) {
     if (run == nullptr) return BH_E_INVALID;
-    Exchange::of(ex)->call_at_home(run, arg);
+    Exchange::of(ex)->call_at_home({of(h).id(), run, arg});
     return BH_OK;
   }
 

@@ -110,7 +110,7 @@ struct HostApi {
     plugin.task_begun();
     const runtime::Task task{[](const runtime::Task& t) {
                                auto& owner = *static_cast<Instance*>(t.a);
-                               reinterpret_cast<void (*)(void*)>(t.d)(const_cast<void*>(t.b));
+                               owner.run("post", reinterpret_cast<void (*)(void*)>(t.d), const_cast<void*>(t.b));
                                owner.task_ended();
                              },
                              &plugin, arg, nullptr, reinterpret_cast<uint64_t>(run)};
@@ -126,7 +126,7 @@ struct HostApi {
     if (plugin.life_ >= Life::kDraining) return 0;
     auto own = std::make_shared<uint64_t>(0);
     *own = plugin.environment_.timers.start(delay_ms, period_ms, [&plugin, own, period_ms, run, arg] {
-      run(arg);
+      plugin.run("timer", run, arg);
       if (period_ms != 0) return;
       const std::lock_guard done(plugin.mutex_);
       plugin.timers_.erase(*own);

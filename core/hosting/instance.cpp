@@ -6,6 +6,7 @@
 #include "bulkhead/text/glob.hpp"
 #include "bulkhead/value.hpp"
 #include "core/hosting/host_api.hpp"
+#include "core/runtime/frame.hpp"
 
 namespace bulkhead::hosting {
 
@@ -39,13 +40,8 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
   bh_error err{};
   err.size = sizeof err;
   bh_status status = BH_OK;
-  try {
-    status = function(&err);
-  } catch (const std::exception& thrown) {
-    return std::string(what) + " threw: " + thrown.what();
-  } catch (...) {
-    return std::string(what) + " threw something that is no std::exception";
-  }
+  const std::string threw = runtime::contain({id(), what}, [&] { status = function(&err); });
+  if (!threw.empty()) return std::string(what) + " " + threw;
   if (status == BH_OK) return {};
   return err.message[0] != '\0' ? std::string(err.message)
                                 : std::string(what) + " failed with status " + std::to_string(status);
@@ -54,6 +50,11 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
 void Instance::call_logged(const char* what, const std::function<bh_status(bh_error*)>& function) {
   const std::string wrong = call(what, function);
   if (!wrong.empty()) environment_.log.write(telemetry::Level::kError, wrong, {{"plugin", id()}});
+}
+
+void Instance::run(const char* what, void (*work)(void*), void* arg) {
+  const std::string threw = runtime::contain({id(), what}, [&] { work(arg); });
+  if (!threw.empty()) environment_.log.write(telemetry::Level::kError, what + (" " + threw), {{"plugin", id()}});
 }
 
 std::string Instance::create(const config::Json& values) {

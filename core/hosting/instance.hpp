@@ -94,6 +94,8 @@ class Instance {
   std::string call(const char* what, const std::function<bh_status(bh_error*)>& function);
   // What it fails with is logged.
   void call_logged(const char* what, const std::function<bh_status(bh_error*)>& function);
+  // Runs what the plugin gave the host to run. What it throws is logged.
+  void run(const char* what, void (*work)(void*), void* arg);
   void task_begun() { tasks_.fetch_add(1, std::memory_order_acq_rel); }
   void task_ended();
   // Withdraws its services and sinks.

@@ -2,7 +2,8 @@
 #include <csignal>
 #include <cstring>
 
-#include "core/telemetry/frame.hpp"
+#include "core/runtime/frame.hpp"
+#include "core/telemetry/crash.hpp"
 
 namespace bulkhead::telemetry {
 
@@ -29,13 +30,15 @@ std::string_view signal_name(int number) {
       return "SIGBUS";
     case SIGFPE:
       return "SIGFPE";
+    case SIGILL:
+      return "SIGILL";
     default:
       return "signal";
   }
 }
 
 void on_crash(int number) {
-  const Frame& frame = current_frame;
+  const runtime::Frame& frame = runtime::current_frame;
   Line line;
   line.add("bulkhead: ");
   line.add(signal_name(number));
@@ -46,9 +49,9 @@ void on_crash(int number) {
     line.add(frame.plugin);
     line.add(", ");
     line.add(frame.step);
-    line.add(" ");
+    if (!frame.route.empty()) line.add(" ");
     line.add(frame.route);
-    line.add(", request ");
+    if (!frame.request_id.empty()) line.add(", request ");
     line.add(frame.request_id);
   }
   line.add("\n");
@@ -62,7 +65,7 @@ void install_crash_handler() {
   struct sigaction action {};
   action.sa_handler = on_crash;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
-  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE}) sigaction(number, &action, nullptr);
+  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) sigaction(number, &action, nullptr);
 }
 
 }  // namespace bulkhead::telemetry

@@ -1,6 +1,7 @@
 """The plugin contract, through real shared libraries in a real host."""
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from support.http import contract_config
-from support.servers import ABI, BUILD, BULKHEAD, CONTRACT, ROOT, Host, Raw, free_port, wait_until
+from support.servers import ABI, BUILD, BULKHEAD, CONTRACT, PRESET, ROOT, Host, Raw, free_port, wait_until
 
 
 def run(*words, **more):
@@ -128,6 +129,39 @@ def test_what_a_step_throws(hosts):
     wait_until(lambda: "secret reason" in host.log(), what="it in the log, which is written later")
     problem = host.get("/throwing/problem")
     assert problem.status == 422 and problem.json["errors"] == [{"pointer": "/a", "detail": "is wrong"}]
+
+
+def test_what_is_thrown_over_the_c_abi(hosts):
+    """Steps answer 500, on both kinds of threads; the host goes on, and the log names the plugin."""
+    host = hosts(contract_config("lawless"))
+    for path in ("step", "int", "blocking", "blocking-int"):
+        answer = host.get(f"/lawless/{path}")
+        assert answer.status == 500 and answer.json["status"] == 500 and b"raw reason" not in answer.body
+    assert host.get("/lawless/elsewhere").body == b"answered"
+    for words in ("threw: raw reason", "threw something that is no std::exception", "on_end threw: the end", "post threw: the task", "timer threw: the moment"):
+        line = wait_until(lambda: next((line for line in host.log_lines() if words in line["message"]), None), what=words)
+        assert line["plugin"] == "lawless" and line["level"] == "error"
+
+
+@pytest.mark.skipif(PRESET != "release", reason="a sanitizer reports crashes itself")
+@pytest.mark.parametrize("where", ["create", "on_end", "post", "timer"])
+def test_a_crash_outside_of_steps_names_the_plugin(hosts, where):
+    host = hosts(contract_config(("lawless", "lawless", f"{{ crash: {str(where == 'create').lower()} }}")), start=False)
+    host.start(wait=where != "create")
+    if where != "create":
+        try:
+            host.get(f"/lawless/crash/{where}")
+        except OSError:
+            assert where == "on_end"
+    assert host.process.wait(timeout=30) == -signal.SIGSEGV
+    host.stop(expect=-signal.SIGSEGV)
+    assert f"bulkhead: SIGSEGV in plugin lawless, {where}" in host.log()
+
+
+def test_a_body_is_edited_in_respond_only(hosts):
+    host = hosts(contract_config("lawless"))
+    answer = host.get("/lawless/edit")
+    assert answer.status == 200 and int(answer.body) == -14, "BH_E_STATE"
 
 
 def test_late_answers(hosts):

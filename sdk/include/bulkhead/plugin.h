@@ -267,7 +267,7 @@ struct bh_host {
     bh_status (*ex_resume)(const bh_host *h, bh_exchange *ex);                                    /* [any] go on after BH_PENDING; only the plugin whose step waits may, once: else BH_E_STATE */
     bh_status (*ex_on_end)(const bh_host *h, bh_exchange *ex, void (*run)(void *), void *arg);    /* [step] once, when the caller left or the answer is out */
     bh_status (*ex_outcome)(const bh_host *h, bh_exchange *ex, bh_outcome *out);                  /* [step] RESPOND, COMPLETE */
-    bh_status (*ex_edit)(const bh_host *h, bh_exchange *ex, const bh_reply *change);              /* [step] up to RESPOND */
+    bh_status (*ex_edit)(const bh_host *h, bh_exchange *ex, const bh_reply *change);              /* [step] up to RESPOND; a body in RESPOND only: else BH_E_STATE */
     bh_status (*ex_get)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str *value);            /* [any] names shared by plugins: attributes.h */
     bh_status (*ex_put)(const bh_host *h, bh_exchange *ex, bh_str key, bh_str value);             /* [step, or held before ex_resume] "<plugin>.<name>"; "identity.*" needs phase:authenticate; "tls.*" is the host's */
 
