@@ -20,6 +20,10 @@ namespace {
 
 constexpr size_t kBodyRow = row_of(Work::kBody);
 
+std::string_view message_of(const bh_error& err, std::string_view otherwise) {
+  return err.message[0] != '\0' ? std::string_view(err.message) : otherwise;
+}
+
 std::string_view decode_segment(void* context, std::string_view segment) {
   auto& request = *static_cast<exchange::Request*>(context);
   char* out = request.allocate(segment.size());
@@ -255,6 +259,9 @@ void Runner::run_blocking(const runtime::Task& task) {
   if (run.ticket_is_current(ticket)) {
     bh_error err{};
     const bh_flow flow = call_step(run, step, static_cast<const bh_request*>(task.c), "blocking", ticket, &err);
+    // A 504 has gone out meanwhile: the log is told what is no fault of the deadline.
+    if (flow == BH_E_INTERNAL && !run.ticket_is_current(ticket))
+      run.runner->report_(run, step.owner->id, message_of(err, "step failed without a message"));
     run.set_result(ticket, flow, err);
     run.wake();
   }
@@ -265,7 +272,8 @@ Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
   const bool answering = run.row() < kRespondRow;
   const bool step = run.row() == kStepRow;
   if (answering && run.answer.answered()) {
-    if (flow < 0) report_(run, run.current, std::string("answered, then failed: ").append(err.message));
+    if (flow < 0 && flow != BH_E_GONE)
+      report_(run, run.current, std::string("answered, then failed: ").append(message_of(err, "without a message")));
     return Outcome::kAnswered;
   }
   if (flow == BH_PENDING && run.row() != kCompleteRow) {
@@ -274,7 +282,7 @@ Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
     return answering && !run.answer.open() ? Outcome::kAnswered : Outcome::kNext;
   }
   if (!answering) {  // RESPOND, COMPLETE: a failing hook is reported, the answer goes out
-    if (flow < 0) report_(run, run.current, err.message[0] != '\0' ? err.message : "hook failed");
+    if (flow < 0) report_(run, run.current, message_of(err, "hook failed"));
     ++run.position;
     return Outcome::kNext;
   }
@@ -285,7 +293,7 @@ Runner::Outcome Runner::settle(Run& run, bh_flow flow, const bh_error& err) {
   if (flow < 0) {
     const int status = http_status(flow);
     if (status == 500)
-      fail(run, err.message[0] != '\0' ? err.message : "step failed without a message");
+      fail(run, message_of(err, "step failed without a message"));
     else
       answer_problem(run, status, err.message, run.current);
   } else {

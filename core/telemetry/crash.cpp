@@ -43,7 +43,7 @@ void on_crash(int number) {
   line.add("bulkhead: ");
   line.add(signal_name(number));
   if (frame.plugin.empty()) {
-    line.add(" in the host");
+    line.add(" in the host or on a plugin's own thread");
   } else {
     line.add(" in plugin ");
     line.add(frame.plugin);

@@ -365,7 +365,6 @@ void Pool::refuse_waiting(const std::string& why, bool of_replicas, std::unique_
 
 void Pool::tell_health() {
   metrics_.sessions(connected_);
-  if (!reported_ && connected_ == 0 && !down_) return;  // connecting: nothing is known yet
   const std::string failed = migrator_.failed(), &why_not = migrator_.why_not();
   const std::string state = stopping_                       ? "stopping"
                             : down_                         ? "down: " + why_down_
@@ -381,10 +380,10 @@ void Pool::tell_health() {
   else
     host_.health(stopping_ || (!down_ && failed.empty()) ? BH_STARTING : BH_FAILED, state);
   if (state != reported_ && !stopping_) {
-    if (state.empty() || state == kPoolerMet)
-      host_.info("database ready", {{"url", settings_.session.url.display}});
-    else if (down_)
-      host_.warn("database down", {{"url", settings_.session.url.display}, {"reason", why_down_}});
+    const bool ready = state.empty() || state == kPoolerMet;
+    if (ready && !said_ready_) host_.info("database ready", {{"url", settings_.session.url.display}});
+    if (down_) host_.warn("database down", {{"url", settings_.session.url.display}, {"reason", why_down_}});
+    said_ready_ = ready || (said_ready_ && !down_ && failed.empty());  // "preparing" comes in between
   }
   reported_ = state;
 }

@@ -144,6 +144,7 @@ class Pool {
   bool started_ = false, draining_ = false, stopping_ = false;
   std::string why_down_ = "not connected yet";
   std::optional<std::string> reported_;  // as health was told last
+  bool said_ready_ = false;              // in the log, since it was down
   std::shared_future<void> cancelling_;  // the requests sent last; one batch at a time
   std::unique_ptr<Replicas> replicas_;
 };

@@ -206,7 +206,7 @@ class Request : public ExchangeView {
                    found.duration_ns,   found.bytes_out};
   }
   // Up to RESPOND; before it, the change is applied when the answer comes. False where the step's
-  // exchange is over.
+  // exchange is over, or the change has a body before RESPOND: nothing of it is applied then.
   bool edit(Change change) const {
     bh_reply reply = sized<bh_reply>();
     reply.status = change.status;

@@ -136,6 +136,8 @@ class Host {
         mine->work();
       } catch (const std::exception& error) {
         mine->host.error("work on the executor failed", {{"reason", error.what()}});
+      } catch (...) {
+        mine->host.error("work on the executor failed", {{"reason", "threw something that is no std::exception"}});
       }
     };
     if (host_->post(host_, run, posted.get()) != BH_OK) return false;

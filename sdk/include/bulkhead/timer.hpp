@@ -42,11 +42,16 @@ class Timer {
       // The work may replace its own timer.
       const std::shared_ptr<Work> kept = static_cast<Work*>(arg)->self.lock();
       if (!kept) return;
+      const auto failed = [&](const char* why) {
+        const bh_pair reason = to_pair("reason", why);
+        kept->host->log(kept->host, nullptr, BH_ERROR, to_str("the work of a timer failed"), &reason, 1);
+      };
       try {
         kept->work();
       } catch (const std::exception& error) {
-        const bh_pair reason = to_pair("reason", error.what());
-        kept->host->log(kept->host, nullptr, BH_ERROR, to_str("the work of a timer failed"), &reason, 1);
+        failed(error.what());
+      } catch (...) {
+        failed("threw something that is no std::exception");
       }
     }
   };
