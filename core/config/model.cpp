@@ -81,7 +81,8 @@ void read_listeners(const Said::Server& server, Config* config, std::vector<Issu
   else
     config->listen.push_back(listener_of(server.listen, "/server/listen", issues));
   const Json admin = server.admin.value_or(nullptr);
-  if (!admin.is_null() && admin != "") config->admin = listener_of(admin, "/server/admin", issues);
+  const bool off = admin.is_null() || (admin.is_string() && admin.get_ref<const std::string&>().empty());
+  if (!off) config->admin = listener_of(admin, "/server/admin", issues);
 }
 
 void read_proxies(const Said::Server& server, Config* config, std::vector<Issue>* issues) {

@@ -140,13 +140,13 @@ function(struct_of schema struct_name indent result)
     if(required OR NOT no_default)
       default_of("${property}" "${type}" default)
       string(APPEND members "${indent}  ${type} ${member}${default};\n")
-      string(APPEND reads "${indent}    json.at(\"${key}\").get_to(config.${member});\n")
+      string(APPEND reads "${indent}    json_.at(\"${key}\").get_to(config_.${member});\n")
     else()
       string(APPEND members "${indent}  std::optional<${type}> ${member};\n")
-      string(APPEND reads "${indent}    if (json.contains(\"${key}\")) config.${member} = json.at(\"${key}\").get<${type}>();\n")
+      string(APPEND reads "${indent}    if (json_.contains(\"${key}\")) config_.${member} = json_.at(\"${key}\").get<${type}>();\n")
     endif()
   endforeach()
-  set(${result} "${indent}struct ${struct_name} {\n${nested}${members}\n${indent}  friend void from_json(const bulkhead::Json& json, ${struct_name}& config) {\n${reads}${indent}  }\n${indent}};\n" PARENT_SCOPE)
+  set(${result} "${indent}struct ${struct_name} {\n${nested}${members}\n${indent}  friend void from_json(const bulkhead::Json& json_, ${struct_name}& config_) {\n${reads}${indent}  }\n${indent}};\n" PARENT_SCOPE)
 endfunction()
 
 file(READ "${SCHEMA}" schema)
@@ -158,6 +158,8 @@ file(WRITE "${OUTPUT}" "// Made from ${NAME}, which says what each member is. Th
 #include <string>
 #include <vector>
 #include \"bulkhead/http.hpp\"
+// NOLINTBEGIN(bugprone-exception-escape): moving Json is said not to throw, and allocates nothing
 namespace ${NAMESPACE} {
 ${text}}  // namespace ${NAMESPACE}
+// NOLINTEND(bugprone-exception-escape)
 ")

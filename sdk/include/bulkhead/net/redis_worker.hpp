@@ -96,7 +96,7 @@ class Worker {
   // [any] In order: what is run after this returned sees what it did.
   void run(Command command) {
     Entry entry{std::move(command), host_.now_ns()};
-    for (const std::string& word : entry.command.words) entry.bytes += word.size() + sizeof word;
+    for (const std::string& word : entry.command.words) entry.bytes += word.size() + sizeof(std::string);
     bool first = false;
     std::optional<Entry> refused;
     {
