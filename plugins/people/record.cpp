@@ -1,6 +1,7 @@
 #include "record.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -212,13 +213,18 @@ void write_cell(const Field& field, const bh_value& cell, std::string* out) {
   }
 }
 
+// What stands before each value: `{"uuid":`, `,"survived":`, and so on.
+const auto kNames = [] {
+  std::array<std::string, std::size(kFields)> names;
+  for (size_t i = 0; i < names.size(); ++i) names[i] = (i == 0 ? "{\"" : ",\"") + std::string(kFields[i].name) + "\":";
+  return names;
+}();
+
 }  // namespace
 
 void write_record(std::span<const bh_value> cells, std::string* out) {
   for (size_t i = 0; i < cells.size(); ++i) {
-    *out += i == 0 ? "{\"" : ",\"";
-    *out += kFields[i].name;
-    *out += "\":";
+    *out += kNames[i];
     write_cell(kFields[i], cells[i], out);
   }
   *out += '}';

@@ -135,10 +135,12 @@ bool PgStatements::stale(const Entry& entry) const {
 }
 
 const std::string& PgStatements::prepare(PGconn* connection, std::string_view sql) {
-  if (const auto it = cached_.find(sql); it != cached_.end() && stale(it->second)) forget(sql);
   if (const auto it = cached_.find(sql); it != cached_.end()) {
-    recent_.splice(recent_.begin(), recent_, it->second.place);
-    return it->second.name;
+    if (!stale(it->second)) {
+      recent_.splice(recent_.begin(), recent_, it->second.place);
+      return it->second.name;
+    }
+    forget(sql);
   }
   const std::string name = pooled() ? positional(sql) : prefix_ + std::to_string(++count_);
   const uint64_t rows = written_->load(std::memory_order_relaxed);

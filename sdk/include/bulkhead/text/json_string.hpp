@@ -9,12 +9,27 @@
 
 #include "bulkhead/text/hex.hpp"
 #include "bulkhead/text/utf8.hpp"
+#include "bulkhead/text/words.hpp"
 
 namespace bulkhead {
+
+namespace detail {
+
+// Not zero where one of the eight characters stands escaped in JSON.
+constexpr uint64_t json_escapes(uint64_t word) {
+  return words::less(word, 0x20) | words::equal(word, '"') | words::equal(word, '\\');
+}
+
+}  // namespace detail
 
 // Appends the text in quotes. It must be UTF-8, which is not checked.
 inline void append_json_string(std::string_view text, std::string* out) {
   *out += '"';
+  if (words::none(text, detail::json_escapes)) {
+    out->append(text);
+    *out += '"';
+    return;
+  }
   size_t from = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
