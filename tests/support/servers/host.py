@@ -27,8 +27,8 @@ class Answer:
 class Host:
     """One bulkhead process. `config` is YAML text; {port} and {admin} are filled in. `wrapper` runs the program."""
 
-    def __init__(self, config, folder, environment=None, start=True, wrapper=()):
-        self.wrapper = wrapper
+    def __init__(self, config, folder, environment=None, start=True, wrapper=(), program=BULKHEAD):
+        self.wrapper, self.program = wrapper, program
         self.port, self.admin = free_port(), free_port()
         self.folder = pathlib.Path(folder)
         self.config = self.folder / f"host-{self.port}.yaml"
@@ -46,7 +46,7 @@ class Host:
     def start(self, wait=True):
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*self.wrapper, str(BULKHEAD), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
+            [*self.wrapper, str(self.program), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
         )
         if wait:
             wait_until(self.answers, what="the host's first answer")
