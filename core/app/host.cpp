@@ -8,6 +8,7 @@
 
 #include "bulkhead/extensions/notes.h"
 #include "bulkhead/extensions/reopen.h"
+#include "core/app/blocked_log.hpp"
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/telemetry/trace_ids.hpp"
@@ -149,9 +150,10 @@ int Host::serve() {
     const bh_str value = to_str(http::refusal_name(static_cast<http::Refusal>(i)));
     metrics_.series(id, &value, 1, &refusals[i]);
   }
-  server_ = std::make_unique<http::Server>(config_.http, [this, refusals](http::Refusal refusal) {
-    metrics_.record(refusals[static_cast<size_t>(refusal)], 1, nullptr);
-  });
+  server_ = std::make_unique<http::Server>(
+      config_.http,
+      [this, refusals](http::Refusal refusal) { metrics_.record(refusals[static_cast<size_t>(refusal)], 1, nullptr); },
+      BlockedLog(*log_, metrics_));
 
   for (const Endpoint& endpoint : endpoints_) {
     const bool admin = config_.admin && endpoint.entry == &*config_.admin;

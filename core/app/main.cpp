@@ -109,6 +109,7 @@ int main(int argc, char** argv) {
   set_signals();
   raise_descriptor_limit();
   try {
+    const bulkhead::telemetry::ExitGuard guard;
     return run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "bulkhead: " << error.what() << "\n";

@@ -32,6 +32,7 @@ bh_flow call_step(Run& run, const StepRef& step, const bh_request* rq, std::stri
   err->code = BH_OK;
   err->message[0] = '\0';
   bh_flow flow = BH_NEXT;
+  const runtime::Gate::Open gate(ticket == 0 ? &run.home().gate() : nullptr);
   const std::string threw = runtime::contain({step.owner->id, name, to_view(rq->route), to_view(rq->id)}, [&] {
     if (!runtime::checked()) {
       flow = step.run(step.self, run.handle(), rq, err);

@@ -4,7 +4,7 @@ namespace bulkhead::exchange {
 
 void Exchange::unref() {
   if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (home_.on_thread())
+  if (home_.on_thread() && !home_.gate().is_open())
     home_.recycle(this);
   else
     home_.post(this);

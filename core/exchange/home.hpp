@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/runtime/deadline.hpp"
+#include "core/runtime/gate.hpp"
 #include "core/runtime/slab.hpp"
 
 namespace bulkhead::exchange {
@@ -15,6 +16,8 @@ class Home {
   explicit Home(size_t number) : number_(number) {}
   // Its place among the I/O threads.
   size_t number() const { return number_; }
+  // Open while a plugin's step runs on the home thread.
+  runtime::Gate& gate() { return gate_; }
 
   // ---- [any]
   // Calls woken() of the exchange soon, on the home thread, or recycles it where nothing refers to
@@ -34,6 +37,7 @@ class Home {
 
  private:
   const size_t number_;
+  runtime::Gate gate_;
 };
 
 }  // namespace bulkhead::exchange

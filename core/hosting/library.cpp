@@ -8,6 +8,8 @@
 
 #include "bulkhead/value.hpp"
 #include "core/hosting/elf.hpp"
+#include "core/telemetry/crash.hpp"
+#include "core/telemetry/symbols.hpp"
 
 namespace bulkhead::hosting {
 
@@ -58,6 +60,8 @@ std::shared_ptr<Library> Library::open(const std::string& path, std::string* err
     *error = path + ": " + wrong;
     return nullptr;
   }
+  telemetry::know_symbols_at(library->descriptor_, to_view(library->descriptor_->id));
+  telemetry::ExitGuard::watch();  // before what the library registered
   return library;
 }
 

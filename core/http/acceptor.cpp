@@ -42,15 +42,22 @@ std::string peer_text(const sockaddr_storage& address, uint32_t* port) {
 }  // namespace
 
 void Acceptor::begin(Loop& loop) {
+  const std::lock_guard lock(mutex_);
   loop_ = &loop;
-  watch(true);
 }
 
-void Acceptor::watch(bool on) {
-  if (watching_ == on) return;
-  watching_ = on;
+void Acceptor::ended() {
+  const std::lock_guard lock(mutex_);
+  loop_ = nullptr;
+}
+
+void Acceptor::turn(bool on) {
+  const std::lock_guard lock(mutex_);
+  if (on_.load(std::memory_order_relaxed) == on || loop_ == nullptr) return;
+  on_.store(on, std::memory_order_release);
   const auto& listeners = server_.listeners();
   for (size_t i = 0; i < listeners.size(); ++i) {
+    if (!server_.accepts(io_, listeners[i])) continue;
     if (on)
       loop_->watch(listeners[i].fd, (i << 2) | kTag, true, false);
     else
@@ -59,7 +66,7 @@ void Acceptor::watch(bool on) {
 }
 
 bool Acceptor::accept_from(size_t index) {
-  if (!watching_) return false;
+  if (!on()) return false;
   const Server::Listener& listener = server_.listeners()[index];
   for (int i = 0; i < kPerWake; ++i) {
     sockaddr_storage address{};
@@ -69,7 +76,7 @@ bool Acceptor::accept_from(size_t index) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         server_.observe(Refusal::kDescriptors);
-        watch(false);
+        turn(false);
         io_.deadlines().arm(*this, io_.now_ns(), kPauseMs);
       }
       return false;
@@ -83,22 +90,23 @@ bool Acceptor::accept_from(size_t index) {
       ::close(fd);
       continue;
     }
-    uint32_t port = 0;
-    const std::string peer = peer_text(address, &port);
-    server_.least_loaded().adopt(fd, listener, peer, port);
+    Arrival arrival{Stream(fd), listener.runner, listener.tls.get(), {}, 0};
+    arrival.peer = peer_text(address, &arrival.port);
+    (listener.spare != 0 ? io_ : server_.least_loaded()).adopt(std::move(arrival));
   }
   return true;
 }
 
-void Acceptor::close() {
+void Acceptor::finish() {
   io_.deadlines().disarm(*this);
-  watch(true);
-  for (size_t i = 0; i < server_.listeners().size(); ++i)
+  turn(true);
+  for (size_t i = 0; i < server_.listeners().size(); ++i) {
+    if (!server_.accepts(io_, server_.listeners()[i])) continue;
     while (accept_from(i)) {
     }
+  }
   io_.deadlines().disarm(*this);
-  watch(false);
-  for (Server::Listener& listener : server_.listeners()) listener.close();
+  turn(false);
 }
 
 }  // namespace bulkhead::http

@@ -1,9 +1,14 @@
 // Acceptor: takes connections from the listening sockets and gives each to the I/O thread with the
 // fewest.
+//
+// Every I/O thread has one, and few of them are on: a connection that comes wakes each. More than
+// one is, so that a plugin that holds up an I/O thread keeps no caller waiting here.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 #include "core/http/loop.hpp"
 #include "core/runtime/deadline.hpp"
@@ -13,31 +18,35 @@ namespace bulkhead::http {
 class IoThread;
 class Server;
 
-// One I/O thread.
+// One I/O thread, but for what is marked [any].
 class Acceptor final : public runtime::DeadlineEntry {
  public:
   Acceptor(IoThread& io, Server& server) : io_(io), server_(server) {}
 
   void begin(Loop& loop);
-  void ended() { loop_ = nullptr; }
+  void ended();
+  // [any] Begins to accept, or leaves that to others.
+  void turn(bool on);
+  bool on() const { return on_.load(std::memory_order_acquire); }
+
   // Whether a tag of the loop is a listener's.
   static bool owns(uint64_t tag) { return (tag & 3) == kTag; }
   void ready(uint64_t tag) { accept_from(tag >> 2); }
-  // Accepts what has connected already, then closes the listening sockets.
-  void close();
+  // Accepts what has connected already, and nothing any more.
+  void finish();
 
  private:
   static constexpr uint64_t kTag = 3;  // connections' tags are addresses, aligned
 
-  void expired() override { watch(true); }
-  void watch(bool on);
+  void expired() override { turn(true); }
   // False once no connection waits, or none can be accepted.
   bool accept_from(size_t index);
 
   IoThread& io_;
   Server& server_;
+  std::mutex mutex_;  // of what follows
   Loop* loop_ = nullptr;
-  bool watching_ = false;
+  std::atomic<bool> on_{false};
 };
 
 }  // namespace bulkhead::http

@@ -22,18 +22,20 @@ constexpr int kReadsPerWake = 4;  // then other connections get their turn
 
 }  // namespace
 
-Connection::Connection(IoThread& io, chain::Runner& runner, Stream stream, std::string_view peer, uint32_t port)
-    : io_(io), runner_(runner), stream_(std::move(stream)) {
+Connection::Connection(IoThread& io, Arrival arrival)
+    : io_(io), runner_(*arrival.runner), stream_(std::move(arrival.stream)) {
+  const std::string& peer = arrival.peer;
   peer_.length = static_cast<uint8_t>(std::min(peer.size(), sizeof peer_.address));
   std::memcpy(peer_.address, peer.data(), peer_.length);
-  peer_.port = port;
-  if (peer.find(':') != std::string_view::npos) {
+  peer_.port = arrival.port;
+  if (peer.find(':') != std::string::npos) {
     std::string translated = io.settings().nat64.translate(peer);
     if (translated != peer) peer_.translated = std::move(translated);
   }
   const int on = 1;
   ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (stream_.tls() == nullptr) open();
+  if (stream_.tls() == nullptr || arrival.open) open();
+  if (arrival.served) protocol_->mark_served();
 }
 
 Connection::~Connection() { abort(); }
@@ -210,6 +212,23 @@ void Connection::abort() {
   io_.deadlines().disarm(write_deadline_);
   io_.bury(*this);
   if (protocol_) protocol_->abandon();
+}
+
+std::optional<Arrival> Connection::leave() {
+  const bool waits = phase_ == Phase::kHandshake || (phase_ == Phase::kOpen && protocol_->quiet());
+  if (closed() || dirty || !waits || read_closed_ || write_blocked_ || delivery_since_ns_ != 0 || stream_.pending() ||
+      stream_.wants_write())
+    return std::nullopt;
+  if (watched_) io_.unwatch(stream_.fd());
+  io_.deadlines().disarm(read_deadline_);
+  io_.part_with(*this);
+  return Arrival{std::move(stream_),
+                 &runner_,
+                 nullptr,
+                 std::string(peer_.text()),
+                 peer_.port,
+                 protocol_ != nullptr,
+                 protocol_ && protocol_->served()};
 }
 
 void Connection::drain(bool now) {

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/chain/runner.hpp"
+#include "core/http/arrival.hpp"
 #include "core/http/protocol.hpp"
 #include "core/http/stream.hpp"
 #include "core/runtime/deadline.hpp"
@@ -20,7 +22,7 @@ class IoThread;
 
 class Connection final {
  public:
-  Connection(IoThread& io, chain::Runner& runner, Stream stream, std::string_view peer, uint32_t port);
+  Connection(IoThread& io, Arrival arrival);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -38,6 +40,9 @@ class Connection final {
   void drain(bool now);
   // Ends it without a word, and what runs on it.
   void abort();
+  // Where no request has begun: what another I/O thread needs to go on with it. This one is closed
+  // then, the socket is not.
+  std::optional<Arrival> leave();
 
   bool closed() const { return stream_.closed(); }
   bool dirty = false;  // waits in the I/O thread's list for pump()

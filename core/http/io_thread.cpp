@@ -11,6 +11,7 @@
 
 #include "core/runtime/checks.hpp"
 #include "core/runtime/clock.hpp"
+#include "core/runtime/handler_stack.hpp"
 
 namespace bulkhead::http {
 
@@ -20,7 +21,7 @@ namespace {
 
 // Tags of what is no connection and no listener; a connection's tag is its address.
 enum : uint64_t { kEventTag = 1, kTimerTag = 2 };
-constexpr size_t kMaxFreeRuns = 1024;
+constexpr size_t kMaxFreeRuns = 1024, kMostHandedOver = 1024;
 
 // Out of memory: this connection pays, the others go on.
 template <typename Work>
@@ -65,7 +66,7 @@ void IoThread::begin(Loop& loop) {
   loop_ = &loop;
   loop.watch(event_fd_, kEventTag, true, false);
   loop.watch(timer_fd_, kTimerTag, true, false);
-  if (number() == 0) acceptor_.begin(loop);
+  acceptor_.begin(loop);
 }
 
 void IoThread::ended() {
@@ -85,6 +86,11 @@ uint64_t IoThread::random() {  // splitmix64
 void IoThread::batch_began() {
   current_ = this;
   now_ns_ = batch_began_ns_ = runtime::now_ns();
+  if (loop_ != nullptr && thread_ == pthread_t{}) {
+    runtime::prepare_handler_stack();
+    thread_ = ::pthread_self();
+  }
+  working_since_ns_.store(now_ns_, std::memory_order_release);
 }
 
 void IoThread::ready(uint64_t tag, bool readable, bool writable) {
@@ -93,6 +99,7 @@ void IoThread::ready(uint64_t tag, bool readable, bool writable) {
     [[maybe_unused]] const ssize_t n = ::read(event_fd_, &count, sizeof count);
     drain_inbox();
     run_calls();
+    take_arrivals();
   } else if (tag == kTimerTag) {
     [[maybe_unused]] const ssize_t n = ::read(timer_fd_, &count, sizeof count);
     timer_armed_ns_ = runtime::DeadlineQueue::kNever;
@@ -130,6 +137,7 @@ void IoThread::batch_ended() {
   add(busy_ns_, took);
   if (took > longest_batch_ns_.load(std::memory_order_relaxed))
     longest_batch_ns_.store(took, std::memory_order_relaxed);
+  working_since_ns_.store(0, std::memory_order_release);
 }
 
 void IoThread::arm_timer() {
@@ -246,20 +254,23 @@ void IoThread::mark_dirty(Connection& connection) {
 }
 
 void IoThread::bury(Connection& connection) {
+  part_with(connection);
+  server_.connections().give(1);
+}
+
+void IoThread::part_with(Connection& connection) {
   (connection.previous != nullptr ? connection.previous->next : connections_) = connection.next;
   if (connection.next != nullptr) connection.next->previous = connection.previous;
   load_.fetch_sub(1, std::memory_order_relaxed);
-  server_.connections().give(1);
   buried_.push_back(&connection);
 }
 
-void IoThread::add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
-  Stream stream(fd);  // closes it where there is no connection to do so
+void IoThread::add(Arrival arrival) {
   std::unique_ptr<Connection> made;
   try {
-    if (listener.tls) stream.secure(listener.tls->accept(fd));
-    if (!listener.tls || stream.tls() != nullptr)
-      made = std::make_unique<Connection>(*this, *listener.runner, std::move(stream), peer, port);
+    const bool secure = arrival.tls != nullptr && arrival.stream.tls() == nullptr;
+    if (secure) arrival.stream.secure(arrival.tls->accept(arrival.stream.fd()));
+    if (!secure || arrival.stream.tls() != nullptr) made = std::make_unique<Connection>(*this, std::move(arrival));
   } catch (const std::bad_alloc&) {
   }
   if (!made) {
@@ -274,10 +285,48 @@ void IoThread::add(int fd, const Server::Listener& listener, std::string_view pe
   guarded(connection, [&] { connection.start(); });
 }
 
-void IoThread::adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port) {
+void IoThread::adopt(Arrival arrival) {
   load_.fetch_add(1, std::memory_order_relaxed);
-  if (on_thread()) return add(fd, listener, peer, port);
-  call([this, fd, &listener, peer = std::string(peer), port] { add(fd, listener, peer, port); });
+  if (on_thread()) return add(std::move(arrival));
+  {
+    const std::lock_guard lock(mutex_);
+    arrivals_.push_back(std::move(arrival));
+    if (arrivals_.size() != 1) return;  // the thread has been woken already
+  }
+  has_arrivals_.store(true, std::memory_order_release);
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+}
+
+void IoThread::take_arrivals() {
+  if (!has_arrivals_.exchange(false, std::memory_order_acq_rel)) return;
+  std::vector<Arrival> arrivals;
+  {
+    const std::lock_guard lock(mutex_);
+    arrivals.swap(arrivals_);
+  }
+  now_ns_ = runtime::now_ns();
+  for (Arrival& each : arrivals) add(std::move(each));
+}
+
+size_t IoThread::hand_over() {
+  if (server_.least_loaded().blocked()) return 0;  // nowhere is better than here
+  std::vector<Arrival> leaving;
+  {
+    const std::lock_guard lock(mutex_);
+    leaving.swap(arrivals_);
+  }
+  load_.fetch_sub(leaving.size(), std::memory_order_relaxed);
+  gate().visit([&] {
+    for (Connection* connection = connections_; connection != nullptr && leaving.size() < kMostHandedOver;) {
+      Connection* next = connection->next;
+      if (!draining_)
+        if (auto arrival = connection->leave()) leaving.push_back(std::move(*arrival));
+      connection = next;
+    }
+  });
+  for (Arrival& each : leaving) server_.least_loaded().adopt(std::move(each));
+  return leaving.size();
 }
 
 void IoThread::abort_all() {

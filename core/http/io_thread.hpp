@@ -2,15 +2,19 @@
 // inbox through which other threads reach its exchanges.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "core/chain/run.hpp"
 #include "core/http/acceptor.hpp"
+#include "core/http/arrival.hpp"
 #include "core/http/connection.hpp"
 #include "core/http/date.hpp"
 #include "core/http/loop.hpp"
@@ -27,15 +31,25 @@ class IoThread final : public exchange::Home, public LoopThread {
   ~IoThread();
 
   // ---- [any]
-  void adopt(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
+  void adopt(Arrival arrival);
   void call(std::function<void()> task);
   size_t load() const { return load_.load(std::memory_order_relaxed); }
   size_t exchanges() const { return exchanges_.load(std::memory_order_acquire); }
+  // Held up: nothing new is given to it.
+  bool blocked() const { return blocked_.load(std::memory_order_relaxed); }
   // Since the last call of this function; one reader.
   uint64_t take_longest_batch_ns() { return longest_batch_ns_.exchange(0, std::memory_order_relaxed); }
   uint64_t busy_ns() const { return busy_ns_.load(std::memory_order_relaxed); }
   uint64_t bytes_in() const { return bytes_in_.load(std::memory_order_relaxed); }
   uint64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
+
+  // ---- for the watchdog
+  // Since when it works without looking for events, 0: it waits for some. The thread, once it has.
+  uint64_t working_since_ns() const { return working_since_ns_.load(std::memory_order_acquire); }
+  pthread_t thread() const { return thread_; }
+  void set_blocked(bool on) { blocked_.store(on, std::memory_order_relaxed); }
+  // It is held up: gives connections that have begun no request to other threads. How many.
+  size_t hand_over();
 
   // ---- LoopThread
   void begin(Loop& loop) override;
@@ -77,13 +91,14 @@ class IoThread final : public exchange::Home, public LoopThread {
   void mark_dirty(Connection& connection);
   // It is closed: its memory goes when nothing looks at it any more.
   void bury(Connection& connection);
+  // The same of one that goes on elsewhere.
+  void part_with(Connection& connection);
 
   // ---- for the server
   // Answers what runs; idle connections close when `now` is set.
   void drain(bool now);
   // Closes every connection, whatever runs.
   void abort_all();
-  // First thread only.
   Acceptor& acceptor() { return acceptor_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
@@ -102,8 +117,9 @@ class IoThread final : public exchange::Home, public LoopThread {
   }
   void drain_inbox();
   void run_calls();
+  void take_arrivals();
   void arm_timer();
-  void add(int fd, const Server::Listener& listener, std::string_view peer, uint32_t port);
+  void add(Arrival arrival);
   // The runner's table. Its counter is this thread's own, so that taking it costs no shared cache
   // line.
   const std::shared_ptr<const chain::Table>& table(const chain::Runner& runner);
@@ -117,7 +133,10 @@ class IoThread final : public exchange::Home, public LoopThread {
   std::atomic<exchange::Exchange*> inbox_{nullptr};
   std::mutex mutex_;
   std::vector<std::function<void()>> calls_;
-  std::atomic<bool> has_calls_{false};
+  std::vector<Arrival> arrivals_;
+  std::atomic<bool> has_calls_{false}, has_arrivals_{false}, blocked_{false};
+  std::atomic<uint64_t> working_since_ns_{0};
+  pthread_t thread_{};
   std::atomic<size_t> load_{0}, exchanges_{0};  // the second is written by this thread alone
   std::atomic<uint64_t> bytes_in_{0}, bytes_out_{0}, busy_ns_{0}, longest_batch_ns_{0};
 

@@ -28,7 +28,7 @@ class LoopThread {
   ~LoopThread() = default;
 };
 
-// One thread's part of the loop. That thread; watch() also in begin().
+// One thread's part of the loop. [any] thread, between begin() and ended().
 class Loop {
  public:
   virtual void watch(int fd, uint64_t tag, bool read, bool write) = 0;

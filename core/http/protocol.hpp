@@ -45,6 +45,9 @@ class Protocol {
   virtual bool idle() const = 0;
   // No request runs, and no part of one has arrived.
   virtual bool quiet() const = 0;
+  // A request of the connection has begun, here or on the thread that had it before.
+  virtual bool served() const = 0;
+  virtual void mark_served() = 0;
   // The connection is about to wait: memory that is not needed meanwhile goes back.
   virtual void release_memory() = 0;
   // The connection is gone, and with it the callers of what runs.

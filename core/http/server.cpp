@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 #include <utility>
 
 #include "core/http/io_thread.hpp"
+#include "core/http/watchdog.hpp"
 #include "core/runtime/clock.hpp"
 
 namespace bulkhead::http {
@@ -16,6 +18,8 @@ namespace {
 // Idle connections stay open this long after the drain began: a request that was on its way is
 // answered.
 constexpr uint64_t kGraceMs = 500;
+// So many I/O threads accept: one that comes wakes each, and one alone may be held up.
+constexpr size_t kAcceptors = 2;
 
 }  // namespace
 
@@ -45,13 +49,15 @@ std::string_view refusal_name(Refusal refusal) {
   return "";
 }
 
-Server::Server(const Settings& settings, Observer observer)
+Server::Server(const Settings& settings, Observer observer, BlockedObserver blocked)
     : settings_(settings),
       observer_(std::move(observer)),
+      blocked_(std::move(blocked)),
       bodies_(settings.limits.bodies_in_memory),
       connections_(settings.limits.connections) {}
 
 Server::~Server() {
+  watchdog_.reset();
   loop_.reset();
   for (Listener& listener : listeners_) listener.close();
 }
@@ -74,17 +80,37 @@ std::string Server::listen(const ListenAddress& address, chain::Runner& runner, 
 std::string Server::address(size_t index) const { return listeners_[index].address; }
 
 void Server::run() {
-  for (size_t i = 0; i < settings_.io_threads; ++i) threads_.push_back(std::make_unique<IoThread>(*this, i));
+  const bool reserved =
+      std::any_of(listeners_.begin(), listeners_.end(), [](const Listener& each) { return each.spare != 0; });
+  for (size_t i = 0; i < settings_.io_threads + (reserved ? 1 : 0); ++i)
+    threads_.push_back(std::make_unique<IoThread>(*this, i));
   std::vector<LoopThread*> threads;
   for (const auto& io : threads_) threads.push_back(io.get());
   loop_ = std::make_unique<LoopThreads>(threads);
+  watchdog_ = std::make_unique<Watchdog>(*this, threads_, blocked_);
+  for (const auto& io : threads_)
+    if (io->number() < kAcceptors || io->number() == settings_.io_threads) io->acceptor().turn(true);
 }
 
 bool Server::drain() {
   if (!loop_) return true;
   const uint64_t begin = runtime::now_ns();
   const uint64_t deadline = begin + uint64_t{settings_.timeouts.drain} * 1'000'000;
-  threads_.front()->call([this] { threads_.front()->acceptor().close(); });
+  // The last of those that accept closes the sockets behind it.
+  std::vector<IoThread*> accepting;
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+    for (const auto& io : threads_)
+      if (io->acceptor().on()) accepting.push_back(io.get());
+  }
+  auto left = std::make_shared<std::atomic<size_t>>(accepting.size());
+  for (IoThread* io : accepting)
+    io->call([this, io, left] {
+      io->acceptor().finish();
+      if (left->fetch_sub(1) != 1) return;
+      for (Listener& listener : listeners_) listener.close();
+    });
   for (const auto& io : threads_) io->call([&io] { io->drain(false); });
   bool idle_closed = false;
   uint64_t now = begin;
@@ -104,6 +130,7 @@ bool Server::drain() {
     for (const auto& io : threads_) io->call([&io] { io->abort_all(); });
     while (connections_.used() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  watchdog_.reset();
   loop_.reset();
   return clean;
 }
@@ -129,8 +156,27 @@ Server::Figures Server::figures() const {
 }
 
 IoThread& Server::least_loaded() {
-  return **std::min_element(threads_.begin(), threads_.end(),
-                            [](const auto& a, const auto& b) { return a->load() < b->load(); });
+  const auto shared = threads_.begin() + static_cast<ptrdiff_t>(settings_.io_threads);
+  const auto before = [](const auto& a, const auto& b) {
+    return a->blocked() != b->blocked() ? b->blocked() : a->load() < b->load();
+  };
+  return **std::min_element(threads_.begin(), shared, before);
+}
+
+bool Server::accepts(const IoThread& io, const Listener& listener) const {
+  return (listener.spare != 0) == (io.number() == settings_.io_threads);
+}
+
+void Server::accept_elsewhere(IoThread& io) {
+  const std::lock_guard lock(mutex_);
+  if (draining_ || !io.acceptor().on() || io.number() == settings_.io_threads) return;
+  for (size_t i = 0; i < settings_.io_threads; ++i) {
+    IoThread& other = *threads_[i];
+    if (other.blocked() || other.acceptor().on()) continue;
+    other.acceptor().turn(true);
+    io.acceptor().turn(false);
+    return;
+  }
 }
 
 }  // namespace bulkhead::http

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@
 namespace bulkhead::http {
 
 class IoThread;
+class Watchdog;
+struct Blocked;
 
 // Why a request or connection was turned away; the label of a metric.
 enum class Refusal : uint8_t {
@@ -40,14 +43,15 @@ std::string_view refusal_name(Refusal refusal);
 class Server {
  public:
   using Observer = std::function<void(Refusal)>;
+  using BlockedObserver = std::function<void(const Blocked&)>;  // a thread of its own calls it
 
-  Server(const Settings& settings, Observer observer);
+  Server(const Settings& settings, Observer observer, BlockedObserver blocked);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Under TLS where a context is given. `spare` connections are taken past the limit. Empty on
-  // success, else why not.
+  // Under TLS where a context is given. `spare` connections are taken past the limit, and where
+  // there are any, an I/O thread is theirs alone. Empty on success, else why not.
   std::string listen(const ListenAddress& address, chain::Runner& runner, std::shared_ptr<tls::Context> tls,
                      size_t spare);
   // The address listener `index` is bound to, with the port the system chose.
@@ -88,15 +92,24 @@ class Server {
   Figures figures() const;
 
   std::vector<Listener>& listeners() { return listeners_; }
+  // Of those that serve everybody and are not held up, where there is one.
   IoThread& least_loaded();
+  // Whether connections of the listener come in on that thread.
+  bool accepts(const IoThread& io, const Listener& listener) const;
+  // [any] The thread is held up: another one accepts in its place.
+  void accept_elsewhere(IoThread& io);
 
  private:
   const Settings settings_;
   Observer observer_;
+  BlockedObserver blocked_;
   std::vector<Listener> listeners_;
   Quota bodies_, connections_;
-  std::vector<std::unique_ptr<IoThread>> threads_;
+  std::vector<std::unique_ptr<IoThread>> threads_;  // settings_.io_threads, then the operator's
   std::unique_ptr<LoopThreads> loop_;
+  std::unique_ptr<Watchdog> watchdog_;
+  std::mutex mutex_;  // who accepts
+  bool draining_ = false;
 };
 
 }  // namespace bulkhead::http

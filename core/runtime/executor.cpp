@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/runtime/clock.hpp"
+#include "core/runtime/handler_stack.hpp"
 
 namespace bulkhead::runtime {
 
@@ -48,6 +49,7 @@ Executor::Figures Executor::figures() const {
 }
 
 void Executor::work() {
+  prepare_handler_stack();
   std::unique_lock lock(mutex_);
   while (true) {
     ready_.wait(lock, [this] { return stopping_ || count_ != 0; });

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "core/runtime/clock.hpp"
+#include "core/runtime/handler_stack.hpp"
 
 namespace bulkhead::runtime {
 
@@ -52,6 +53,7 @@ void Timers::stop() {
 }
 
 void Timers::work() {
+  prepare_handler_stack();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (due_.empty()) {

@@ -2,7 +2,6 @@
 
 import random
 import resource
-import select
 import socket
 import struct
 import subprocess
@@ -198,26 +197,6 @@ def test_requests_behind_a_stalled_answer_are_not_all_begun(server):
             assert raw.answer().status == 200
         sender.join()
     assert executed(server) - before == 63
-
-
-def test_connections_are_balanced_over_the_io_threads(tmp_path):
-    """What one thread holds up is seen by its own connections: a quarter of those of four threads."""
-    host = Host(contract_config("cpp_hello", "mirror", server="  io_threads: 4\n"), tmp_path)
-    raws = [Raw(host.port) for _ in range(40)]
-    for raw in raws:
-        assert raw.send(HELLO).answer().status == 200
-    raws[0].send("GET /mirror/stall/6000 HTTP/1.1\r\nHost: x\r\n\r\n")
-    time.sleep(0.5)
-    for raw in raws[1:]:
-        raw.send(HELLO)
-    answered = lambda: len(select.select([raw.socket for raw in raws], [], [], 0)[0])
-    wait_until(lambda: answered() == 30, seconds=5, what="the answers of the other three threads")
-    time.sleep(0.3)
-    assert answered() == 30, "ten connections are on the thread that is held up"
-    for raw in raws:
-        assert raw.answer().status == 200
-        raw.socket.close()
-    host.stop()
 
 
 ATTACKS = [slow_heads, slow_bodies, slow_readers, pipelined_to_a_slow_reader, storms, resets_at_every_stage, half_closed, leaving_callers, full_executor, header_bombs, many_idle]

@@ -40,6 +40,8 @@ class Pipeline final : public Protocol, public chain::Channel {
   bool sent(size_t bytes) override;
   bool idle() const override { return slots_.empty(); }
   bool quiet() const override { return slots_.empty() && input_.empty(); }
+  bool served() const override { return !first_request_; }
+  void mark_served() override { first_request_ = false; }
   void release_memory() override;
   void abandon() override;
 

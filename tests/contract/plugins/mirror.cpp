@@ -1,7 +1,6 @@
 // Tells what reached it, and how many requests did: what a test reads to see that nothing was
 // executed.
 #include <atomic>
-#include <thread>
 
 #include "bulkhead/plugin.hpp"
 
@@ -17,7 +16,6 @@ class Mirror : public bulkhead::Plugin {
     get("/mirror/bytes/{n}", &Mirror::bytes);
     get("/mirror/status/{code}", &Mirror::status);
     get("/mirror/broken", &Mirror::broken);
-    get("/mirror/stall/{ms}", &Mirror::stall);
   }
 
  private:
@@ -61,12 +59,6 @@ class Mirror : public bulkhead::Plugin {
         .header("transfer-encoding", "chunked")
         .header("connection", "upgrade")
         .body("ok");
-  }
-
-  // Against all advice, on the I/O thread.
-  bulkhead::Response stall(const bulkhead::Request& request) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(std::string(request.param("ms")))));
-    return bulkhead::text(200, "stalled");
   }
 
   const std::string bytes_;

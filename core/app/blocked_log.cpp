@@ -1,0 +1,46 @@
+#include "core/app/blocked_log.hpp"
+
+#include <string>
+
+#include "bulkhead/value.hpp"
+
+namespace bulkhead::app {
+
+using telemetry::Level;
+
+BlockedLog::BlockedLog(telemetry::Log& log, telemetry::Metrics& metrics) : log_(log), metrics_(metrics) {
+  const bh_str label = to_str("plugin");
+  bh_metric metric{};
+  metric.size = sizeof metric;
+  metric.kind = BH_COUNTER;
+  metric.name = to_str("bulkhead_io_blocked_total");
+  metric.help = to_str("How often an I/O thread was held up for over 100 ms, by the plugin it was in.");
+  metric.labels = &label;
+  metric.label_count = 1;
+  metrics_.add("host", metric, &metric_);
+}
+
+void BlockedLog::operator()(const http::Blocked& blocked) const {
+  const telemetry::Whereabouts& where = blocked.where;
+  const std::string_view plugin = where.plugin.empty() ? std::string_view("host") : std::string_view(where.plugin);
+  const std::string thread = std::to_string(blocked.thread), ms = std::to_string(blocked.for_ms);
+  const std::string moved = std::to_string(blocked.handed_over);
+  if (blocked.over) {
+    log_.write(Level::kInfo, "an I/O thread that was blocked goes on",
+               {{"plugin", plugin}, {"thread", thread}, {"blocked_ms", ms}, {"connections_moved", moved}});
+    return;
+  }
+  const bh_str label = to_str(plugin);
+  uint32_t series = 0;
+  if (metrics_.series(metric_, &label, 1, &series).empty()) metrics_.record(series, 1, nullptr);
+  log_.write(Level::kWarn, "an I/O thread is blocked; what blocks belongs on the executor (BH_BLOCKING)",
+             {{"plugin", plugin},
+              {"step", where.step},
+              {"route", where.route},
+              {"request_id", where.request_id},
+              {"thread", thread},
+              {"blocked_ms", ms},
+              {"stack", where.stack}});
+}
+
+}  // namespace bulkhead::app
