@@ -1,6 +1,8 @@
 #include "core/app/blocked_log.hpp"
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "bulkhead/value.hpp"
 
@@ -8,7 +10,8 @@ namespace bulkhead::app {
 
 using telemetry::Level;
 
-BlockedLog::BlockedLog(telemetry::Log& log, telemetry::Metrics& metrics) : log_(log), metrics_(metrics) {
+BlockedLog::BlockedLog(telemetry::Log& log, telemetry::Metrics& metrics, runtime::Executor& executor)
+    : log_(log), metrics_(metrics), executor_(executor) {
   const bh_str label = to_str("plugin");
   bh_metric metric{};
   metric.size = sizeof metric;
@@ -21,8 +24,18 @@ BlockedLog::BlockedLog(telemetry::Log& log, telemetry::Metrics& metrics) : log_(
 }
 
 void BlockedLog::operator()(const http::Blocked& blocked) const {
-  const telemetry::Whereabouts& where = blocked.where;
-  const std::string_view plugin = where.plugin.empty() ? std::string_view("host") : std::string_view(where.plugin);
+  auto work = std::make_unique<std::pair<const BlockedLog*, http::Blocked>>(this, blocked);
+  const auto run = [](const runtime::Task& task) {
+    const std::unique_ptr<std::pair<const BlockedLog*, http::Blocked>> own(
+        static_cast<std::pair<const BlockedLog*, http::Blocked>*>(task.a));
+    own->first->tell(own->second);
+  };
+  if (executor_.submit({run, work.get()}, true)) work.release();  // NOLINT(bugprone-unused-return-value)
+}
+
+void BlockedLog::tell(const http::Blocked& blocked) const {
+  const telemetry::Whereabouts where = blocked.where.value_or(telemetry::Whereabouts{"unknown", "", "", "", ""});
+  const std::string plugin = where.plugin.empty() ? "host" : where.plugin;
   const std::string thread = std::to_string(blocked.thread), ms = std::to_string(blocked.for_ms);
   const std::string moved = std::to_string(blocked.handed_over);
   if (blocked.over) {
@@ -30,9 +43,6 @@ void BlockedLog::operator()(const http::Blocked& blocked) const {
                {{"plugin", plugin}, {"thread", thread}, {"blocked_ms", ms}, {"connections_moved", moved}});
     return;
   }
-  const bh_str label = to_str(plugin);
-  uint32_t series = 0;
-  if (metrics_.series(metric_, &label, 1, &series).empty()) metrics_.record(series, 1, nullptr);
   log_.write(Level::kWarn, "an I/O thread is blocked; what blocks belongs on the executor (BH_BLOCKING)",
              {{"plugin", plugin},
               {"step", where.step},
@@ -41,6 +51,9 @@ void BlockedLog::operator()(const http::Blocked& blocked) const {
               {"thread", thread},
               {"blocked_ms", ms},
               {"stack", where.stack}});
+  const bh_str label = to_str(plugin);
+  uint32_t series = 0;
+  if (metrics_.series(metric_, &label, 1, &series).empty()) metrics_.record(series, 1, nullptr);
 }
 
 }  // namespace bulkhead::app

@@ -56,10 +56,10 @@ void print_to_stdout(void* /*out*/, bh_str text) { std::cout << to_view(text) <<
 
 }  // namespace
 
-int serve(const std::string& config) {
+int serve(const std::string& config, Supervisor& supervisor) {
   Host host(config);
   if (!host.errors().empty()) return refused(host);
-  const int status = host.serve();
+  const int status = host.serve(supervisor);
   return status == 0 ? 0 : refused(host);
 }
 

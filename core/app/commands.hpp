@@ -7,7 +7,9 @@
 
 namespace bulkhead::app {
 
-int serve(const std::string& config);
+class Supervisor;
+
+int serve(const std::string& config, Supervisor& supervisor);
 int check(const std::string& config, bool json);
 int list_plugins(const std::string& config, bool json);
 int list_routes(const std::string& config, bool json);

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
 #include "bulkhead/extensions/notes.h"
 #include "bulkhead/extensions/reopen.h"
-#include "core/app/blocked_log.hpp"
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
+#include "core/runtime/duty.hpp"
 #include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
 
@@ -21,7 +20,7 @@ using telemetry::Level;
 namespace {
 constexpr uint64_t kCertificateCheckMs = 2'000;
 constexpr uint64_t kMetricsMs = 1'000;
-constexpr timespec kSecretsCheck{1, 0};
+constexpr uint32_t kSecretsCheckMs = 1'000;
 constexpr size_t kAdminConnections = 16;
 }  // namespace
 
@@ -37,8 +36,10 @@ Host::Host(const std::string& config_file) : document_(config_file), secrets_(do
   for (const config::ListenerEntry& entry : config_.listen) add_endpoint(entry);
   if (config_.admin) add_endpoint(*config_.admin);
   executor_ = std::make_unique<runtime::Executor>(config_.executor_threads, config_.executor_queue);
-  timers_ = std::make_unique<runtime::Timers>();
+  timers_ = std::make_unique<runtime::Timers>(*executor_);
   environment_ = std::make_unique<hosting::Environment>(*log_, metrics_, tracing_, *executor_, *timers_, services_);
+  environment_->plugin_start_ms = config_.plugin_start_ms;
+  environment_->plugin_stop_ms = config_.plugin_stop_ms;
   manager_ = std::make_unique<hosting::Manager>(
       *environment_, [this](std::string text) { return document_.without_secrets(std::move(text)); });
 }
@@ -49,7 +50,10 @@ Host::~Host() {
   for (const uint64_t timer : {certificate_timer_, metrics_timer_})
     if (timers_ && timer != 0) timers_->cancel(timer);
   if (manager_) manager_->quiesce();
-  if (executor_) executor_->stop();
+  if (executor_) {
+    const runtime::Duty::Scope duty(runtime::control_duty, "", "the executor", config_.plugin_stop_ms);
+    executor_->stop();
+  }
   if (manager_) manager_->retire();
   if (timers_) timers_->stop();
   server_.reset();
@@ -118,7 +122,7 @@ std::vector<std::pair<std::string, std::string>> Host::notes() const {
   return all;
 }
 
-int Host::serve() {
+int Host::serve(Supervisor& supervisor) {
   auto report = [this](exchange::Exchange& ex, std::string_view plugin, std::string_view what) {
     telemetry::Log::Fields fields = {{"plugin", plugin},
                                      {"request_id", to_view(ex.request.id)},
@@ -150,10 +154,11 @@ int Host::serve() {
     const bh_str value = to_str(http::refusal_name(static_cast<http::Refusal>(i)));
     metrics_.series(id, &value, 1, &refusals[i]);
   }
+  blocked_log_ = std::make_unique<BlockedLog>(*log_, metrics_, *executor_);
   server_ = std::make_unique<http::Server>(
       config_.http,
       [this, refusals](http::Refusal refusal) { metrics_.record(refusals[static_cast<size_t>(refusal)], 1, nullptr); },
-      BlockedLog(*log_, metrics_));
+      [this](const http::Blocked& blocked) { (*blocked_log_)(blocked); });
 
   for (const Endpoint& endpoint : endpoints_) {
     const bool admin = config_.admin && endpoint.entry == &*config_.admin;
@@ -206,9 +211,12 @@ int Host::serve() {
   for (const auto& [plugin, note] : noted) served.emplace_back(plugin, note);
   log_->write(Level::kInfo, "serving", served);
   for (const std::string& idle : manager_->table()->idle_hooks) log_->write(Level::kWarn, idle);
-  wait_for_stop();
+  wait_for_stop(supervisor);
   log_->write(Level::kInfo, "draining");
   environment_->draining.store(true, std::memory_order_release);
+  // An I/O thread that a plugin never lets go keeps the drain from its end.
+  const runtime::Duty::Scope duty(runtime::control_duty, "", "the drain",
+                                  config_.http.timeouts.drain + config_.plugin_stop_ms);
   const bool clean = server_->drain();
   log_->write(clean ? Level::kInfo : Level::kWarn,
               clean ? "stopped" : "stopped: the drain deadline passed with requests still running");
@@ -241,15 +249,11 @@ void Host::reload_secrets(bool all) {
   secrets_problem_ = std::move(problems);
 }
 
-void Host::wait_for_stop() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
+void Host::wait_for_stop(Supervisor& supervisor) {
   while (true) {
     // Secrets are rotated by programs that know nothing of us.
-    const int number = sigtimedwait(&set, nullptr, &kSecretsCheck);
-    if (number == -1 && errno != EAGAIN && errno != EINTR) return;
-    if (number == -1) reload_secrets(false);
+    const int number = supervisor.wait(kSecretsCheckMs);
+    if (number == 0) reload_secrets(false);
     if (number == SIGTERM || number == SIGINT) return;
     if (number == SIGUSR1) reopen_files();
     if (number == SIGHUP) {

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/app/admin.hpp"
+#include "core/app/blocked_log.hpp"
 #include "core/app/host_metrics.hpp"
+#include "core/app/supervisor.hpp"
 #include "core/chain/runner.hpp"
 #include "core/config/model.hpp"
 #include "core/config/secret_files.hpp"
@@ -40,9 +42,8 @@ class Host {
   // Each false with errors() where it fails, with nothing left half-started.
   bool create_plugins();  // and the table of their routes, for commands that look
   bool start_plugins();
-  // Binds, starts the plugins, serves until SIGTERM or SIGINT, drains. Signals must be blocked.
-  // Exit status.
-  int serve();
+  // Binds, starts the plugins, serves until SIGTERM or SIGINT, drains. Exit status.
+  int serve(Supervisor& supervisor);
 
  private:
   // A listener of the configuration and the certificate it shows.
@@ -58,7 +59,7 @@ class Host {
   void reopen_files();
   // Reads the files of secrets again where one has changed, and gives plugins what is theirs.
   void reload_secrets(bool all);
-  void wait_for_stop();
+  void wait_for_stop(Supervisor& supervisor);
 
   config::Document document_;
   config::SecretFiles secrets_;
@@ -78,6 +79,7 @@ class Host {
   std::unique_ptr<hosting::Manager> manager_;
   std::unique_ptr<chain::Runner> runner_, admin_runner_;
   std::unique_ptr<Admin> admin_;
+  std::unique_ptr<BlockedLog> blocked_log_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<HostMetrics> host_metrics_;
 };

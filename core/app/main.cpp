@@ -7,19 +7,10 @@
 #include <vector>
 
 #include "core/app/commands.hpp"
+#include "core/app/supervisor.hpp"
 #include "core/telemetry/crash.hpp"
 
 namespace {
-
-// Before the first thread: signals are waited for in one place, a broken pipe is an error code.
-void set_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, number);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  bulkhead::telemetry::install_crash_handler();
-}
 
 // A connection is a descriptor: the soft limit of 1024 is for programs that use select().
 void raise_descriptor_limit() {
@@ -36,7 +27,7 @@ std::vector<std::string> names_of(const CLI::App& cli) {
   return names;
 }
 
-int run(int argc, char** argv) {
+int run(int argc, char** argv, bulkhead::app::Supervisor& supervisor) {
   namespace app = bulkhead::app;
   CLI::App cli{"Bulkhead: an API host whose every capability is a plugin."};
   cli.require_subcommand(0, 1);
@@ -93,7 +84,7 @@ int run(int argc, char** argv) {
     std::cout << cli.help();
     return 0;
   }
-  if (*serve) return app::serve(config);
+  if (*serve) return app::serve(config, supervisor);
   if (*check) return app::check(config, json);
   if (*plugins) return app::list_plugins(config, json);
   if (*routes) return app::list_routes(config, json);
@@ -106,11 +97,13 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  set_signals();
+  signal(SIGPIPE, SIG_IGN);  // a broken pipe is an error code
+  bulkhead::telemetry::install_crash_handler();
   raise_descriptor_limit();
   try {
+    bulkhead::app::Supervisor supervisor;
     const bulkhead::telemetry::ExitGuard guard;
-    return run(argc, argv);
+    return run(argc, argv, supervisor);
   } catch (const std::exception& error) {
     std::cerr << "bulkhead: " << error.what() << "\n";
     return 1;

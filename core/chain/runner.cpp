@@ -147,6 +147,7 @@ Wait Runner::timed_out(Run& run) {
 
 void Runner::call(Run& run, std::string_view what, const exchange::Notes::Callback& callback) {
   const runtime::Frame frame{callback.plugin, what, to_view(run.request.route), to_view(run.request.id)};
+  const runtime::Gate::Open gate(&run.home().gate());
   const std::string threw = runtime::contain(frame, [&] { callback.run(callback.arg); });
   if (!threw.empty()) report_(run, callback.plugin, std::string(what).append(" ").append(threw));
 }

@@ -127,6 +127,8 @@ void read_engine(const Said::Server& server, Config* config, std::vector<Issue>*
       .write = units.duration(at_timeouts + "write", timeouts.write),
       .drain = units.duration(at_timeouts + "drain", timeouts.drain),
   };
+  config->plugin_start_ms = units.duration(at_timeouts + "plugin_start", timeouts.plugin_start);
+  config->plugin_stop_ms = units.duration(at_timeouts + "plugin_stop", timeouts.plugin_stop);
   config->request_timeout_ms = units.duration(at_timeouts + "request", timeouts.request);
 }
 

@@ -34,7 +34,7 @@ struct Config {
   std::optional<ListenerEntry> admin;
   bool enforce_scopes = true;
   size_t executor_threads = 0, executor_queue = 0;
-  uint32_t request_timeout_ms = 0;
+  uint32_t request_timeout_ms = 0, plugin_start_ms = 0, plugin_stop_ms = 0;
   http::Settings http;
   telemetry::LogSettings log;
   std::vector<std::string> plugin_path;

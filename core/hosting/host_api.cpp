@@ -125,12 +125,15 @@ struct HostApi {
     const std::lock_guard lock(plugin.mutex_);
     if (plugin.life_ >= Life::kDraining) return 0;
     auto own = std::make_shared<uint64_t>(0);
-    *own = plugin.environment_.timers.start(delay_ms, period_ms, [&plugin, own, period_ms, run, arg] {
-      plugin.run("timer", run, arg);
-      if (period_ms != 0) return;
-      const std::lock_guard done(plugin.mutex_);
-      plugin.timers_.erase(*own);
-    });
+    *own = plugin.environment_.timers.start(
+        delay_ms, period_ms,
+        [&plugin, own, period_ms, run, arg] {
+          plugin.run("timer", run, arg);
+          if (period_ms != 0) return;
+          const std::lock_guard done(plugin.mutex_);
+          plugin.timers_.erase(*own);
+        },
+        &plugin);
     plugin.timers_.insert(*own);
     return *own;
   }

@@ -6,6 +6,7 @@
 #include "bulkhead/text/glob.hpp"
 #include "bulkhead/value.hpp"
 #include "core/hosting/host_api.hpp"
+#include "core/runtime/duty.hpp"
 #include "core/runtime/frame.hpp"
 
 namespace bulkhead::hosting {
@@ -36,7 +37,8 @@ bool Instance::granted(std::string_view kind, std::string_view what) const {
 }
 
 // Runs one of the plugin's functions; what it throws becomes a reason like any other.
-std::string Instance::call(const char* what, const std::function<bh_status(bh_error*)>& function) {
+std::string Instance::call(const char* what, uint32_t limit_ms, const std::function<bh_status(bh_error*)>& function) {
+  const runtime::Duty::Scope duty(runtime::control_duty, id(), what, limit_ms);
   bh_error err{};
   err.size = sizeof err;
   bh_status status = BH_OK;
@@ -48,7 +50,7 @@ std::string Instance::call(const char* what, const std::function<bh_status(bh_er
 }
 
 void Instance::call_logged(const char* what, const std::function<bh_status(bh_error*)>& function) {
-  const std::string wrong = call(what, function);
+  const std::string wrong = call(what, environment_.plugin_stop_ms, function);
   if (!wrong.empty()) environment_.log.write(telemetry::Level::kError, wrong, {{"plugin", id()}});
 }
 
@@ -59,7 +61,7 @@ void Instance::run(const char* what, void (*work)(void*), void* arg) {
 
 std::string Instance::create(const config::Json& values) {
   life_ = Life::kCreating;
-  std::string wrong = call("create", [&](bh_error* err) {
+  std::string wrong = call("create", environment_.plugin_start_ms, [&](bh_error* err) {
     std::string text = values.dump();
     const bh_status status = descriptor().create(&host_, to_str(text), &self_, err);
     config::wipe(&text);
@@ -75,7 +77,8 @@ std::string Instance::create(const config::Json& values) {
 std::string Instance::start() {
   life_ = Life::kStarting;
   if (descriptor().start != nullptr) {
-    std::string wrong = call("start", [&](bh_error* err) { return descriptor().start(self_, err); });
+    std::string wrong =
+        call("start", environment_.plugin_start_ms, [&](bh_error* err) { return descriptor().start(self_, err); });
     if (!wrong.empty()) return wrong;
   }
   life_ = Life::kLive;
@@ -103,7 +106,7 @@ void Instance::set_health(int32_t state, std::string_view why) {
 std::string Instance::configure(const config::Json& values, bh_status* status) {
   *status = BH_E_RESTART;
   if (life_ != Life::kLive || descriptor().configure == nullptr) return "it cannot change while it runs";
-  return call("configure", [&](bh_error* err) {
+  return call("configure", environment_.plugin_start_ms, [&](bh_error* err) {
     std::string text = values.dump();
     *status = descriptor().configure(self_, to_str(text), err);
     config::wipe(&text);
@@ -140,6 +143,7 @@ void Instance::withdraw() {
 void Instance::retire() {
   if (life_ == Life::kRetired) return;
   quiesce();
+  const runtime::Duty::Scope duty(runtime::control_duty, id(), "a posted task or timer", environment_.plugin_stop_ms);
   std::set<uint64_t> timers;
   {
     const std::lock_guard lock(mutex_);

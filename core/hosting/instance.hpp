@@ -39,8 +39,9 @@ struct Environment {
   runtime::Executor& executor;
   runtime::Timers& timers;
   Services& services;
-  const Manager* manager = nullptr;   // for bh.introspect/1
-  std::atomic<bool> draining{false};  // told to stop: answers what runs, takes nothing new
+  const Manager* manager = nullptr;                  // for bh.introspect/1
+  uint32_t plugin_start_ms = 0, plugin_stop_ms = 0;  // 0: no limit
+  std::atomic<bool> draining{false};                 // told to stop: answers what runs, takes nothing new
 };
 
 enum class Life : uint8_t { kMapped, kCreating, kCreated, kStarting, kLive, kDraining, kStopped, kRetired };
@@ -91,7 +92,7 @@ class Instance {
 
   bool setting_up() const { return life_ == Life::kCreating || life_ == Life::kStarting; }
   bool granted(std::string_view kind, std::string_view what) const;
-  std::string call(const char* what, const std::function<bh_status(bh_error*)>& function);
+  std::string call(const char* what, uint32_t limit_ms, const std::function<bh_status(bh_error*)>& function);
   // What it fails with is logged.
   void call_logged(const char* what, const std::function<bh_status(bh_error*)>& function);
   // Runs what the plugin gave the host to run. What it throws is logged.

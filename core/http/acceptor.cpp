@@ -55,6 +55,17 @@ void Acceptor::turn(bool on) {
   const std::lock_guard lock(mutex_);
   if (on_.load(std::memory_order_relaxed) == on || loop_ == nullptr) return;
   on_.store(on, std::memory_order_release);
+  watch(on);
+}
+
+void Acceptor::expired() {
+  const std::lock_guard lock(mutex_);
+  if (on() && loop_ != nullptr) watch(true);
+}
+
+void Acceptor::watch(bool on) {
+  if (watching_ == on) return;
+  watching_ = on;
   const auto& listeners = server_.listeners();
   for (size_t i = 0; i < listeners.size(); ++i) {
     if (!server_.accepts(io_, listeners[i])) continue;
@@ -76,7 +87,10 @@ bool Acceptor::accept_from(size_t index) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         server_.observe(Refusal::kDescriptors);
-        turn(false);
+        {
+          const std::lock_guard lock(mutex_);
+          watch(false);
+        }
         io_.deadlines().arm(*this, io_.now_ns(), kPauseMs);
       }
       return false;
@@ -90,7 +104,7 @@ bool Acceptor::accept_from(size_t index) {
       ::close(fd);
       continue;
     }
-    Arrival arrival{Stream(fd), listener.runner, listener.tls.get(), {}, 0};
+    Arrival arrival{.stream = Stream(fd), .runner = listener.runner, .tls = listener.tls.get(), .peer = {}, .port = 0};
     arrival.peer = peer_text(address, &arrival.port);
     (listener.spare != 0 ? io_ : server_.least_loaded()).adopt(std::move(arrival));
   }
@@ -98,8 +112,6 @@ bool Acceptor::accept_from(size_t index) {
 }
 
 void Acceptor::finish() {
-  io_.deadlines().disarm(*this);
-  turn(true);
   for (size_t i = 0; i < server_.listeners().size(); ++i) {
     if (!server_.accepts(io_, server_.listeners()[i])) continue;
     while (accept_from(i)) {

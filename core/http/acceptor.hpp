@@ -1,8 +1,8 @@
 // Acceptor: takes connections from the listening sockets and gives each to the I/O thread with the
 // fewest.
 //
-// Every I/O thread has one, and few of them are on: a connection that comes wakes each. More than
-// one is, so that a plugin that holds up an I/O thread keeps no caller waiting here.
+// Every I/O thread has one. Two are on, since a plugin may hold up the thread of one; not more,
+// since a new connection wakes each.
 #pragma once
 
 #include <atomic>
@@ -38,7 +38,8 @@ class Acceptor final : public runtime::DeadlineEntry {
  private:
   static constexpr uint64_t kTag = 3;  // connections' tags are addresses, aligned
 
-  void expired() override { turn(true); }
+  void expired() override;
+  void watch(bool on);
   // False once no connection waits, or none can be accepted.
   bool accept_from(size_t index);
 
@@ -47,6 +48,7 @@ class Acceptor final : public runtime::DeadlineEntry {
   std::mutex mutex_;  // of what follows
   Loop* loop_ = nullptr;
   std::atomic<bool> on_{false};
+  bool watching_ = false;  // else off, or paused for want of descriptors
 };
 
 }  // namespace bulkhead::http

@@ -19,6 +19,7 @@ struct Arrival {
   // Of one that another thread had before:
   bool open = false;    // its handshake is over
   bool served = false;  // a request of it has begun
+  bool moved = false;
 };
 
 }  // namespace bulkhead::http

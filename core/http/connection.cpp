@@ -36,6 +36,7 @@ Connection::Connection(IoThread& io, Arrival arrival)
   ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (stream_.tls() == nullptr || arrival.open) open();
   if (arrival.served) protocol_->mark_served();
+  moved_ = arrival.moved;
 }
 
 Connection::~Connection() { abort(); }
@@ -92,6 +93,7 @@ bool Connection::receive() {
   const ssize_t n = stream_.read(room);
   if (n > 0) {
     io_.count_in(static_cast<size_t>(n));
+    moved_ = false;
     protocol_->received(static_cast<size_t>(n));
     return static_cast<size_t>(n) == room.size() || stream_.pending();
   }
@@ -215,20 +217,22 @@ void Connection::abort() {
 }
 
 std::optional<Arrival> Connection::leave() {
-  const bool waits = phase_ == Phase::kHandshake || (phase_ == Phase::kOpen && protocol_->quiet());
-  if (closed() || dirty || !waits || read_closed_ || write_blocked_ || delivery_since_ns_ != 0 || stream_.pending() ||
-      stream_.wants_write())
+  const bool waits =
+      phase_ == Phase::kHandshake || (phase_ == Phase::kOpen && protocol_->quiet() && protocol_->wants_input());
+  if (closed() || dirty || moved_ || !waits || read_closed_ || write_blocked_ || delivery_since_ns_ != 0 ||
+      stream_.pending() || stream_.wants_write())
     return std::nullopt;
   if (watched_) io_.unwatch(stream_.fd());
   io_.deadlines().disarm(read_deadline_);
   io_.part_with(*this);
-  return Arrival{std::move(stream_),
-                 &runner_,
-                 nullptr,
-                 std::string(peer_.text()),
-                 peer_.port,
-                 protocol_ != nullptr,
-                 protocol_ && protocol_->served()};
+  return Arrival{.stream = std::move(stream_),
+                 .runner = &runner_,
+                 .tls = nullptr,
+                 .peer = std::string(peer_.text()),
+                 .port = peer_.port,
+                 .open = protocol_ != nullptr,
+                 .served = protocol_ && protocol_->served(),
+                 .moved = true};
 }
 
 void Connection::drain(bool now) {

@@ -40,8 +40,9 @@ class Connection final {
   void drain(bool now);
   // Ends it without a word, and what runs on it.
   void abort();
-  // Where no request has begun: what another I/O thread needs to go on with it. This one is closed
-  // then, the socket is not.
+  // Where no request runs, and no part of one has arrived: what another I/O thread needs to go on
+  // with it. This one is closed then, the socket is not. Once, until something arrives: the waits
+  // for that begin anew.
   std::optional<Arrival> leave();
 
   bool closed() const { return stream_.closed(); }
@@ -111,6 +112,7 @@ class Connection final {
   Peer peer_;
   Phase phase_ = Phase::kHandshake;
   bool read_closed_ = false, write_blocked_ = false, watched_ = false;
+  bool moved_ = false;  // since something arrived
   bool interest_read_ = true, interest_write_ = false;
   DeadlineKind deadline_kind_ = kNone;
   uint64_t delivery_since_ns_ = 0;  // since when delivered() waits; 0: it does not

@@ -11,7 +11,7 @@
 
 #include "core/runtime/checks.hpp"
 #include "core/runtime/clock.hpp"
-#include "core/runtime/handler_stack.hpp"
+#include "core/runtime/host_thread.hpp"
 
 namespace bulkhead::http {
 
@@ -23,17 +23,18 @@ namespace {
 enum : uint64_t { kEventTag = 1, kTimerTag = 2 };
 constexpr size_t kMaxFreeRuns = 1024, kMostHandedOver = 1024;
 
-// Out of memory: this connection pays, the others go on.
+}  // namespace
+
 template <typename Work>
-void guarded(Connection& connection, Work work) {
+void IoThread::guarded(Connection& connection, Work work) {
+  at_work_ = &connection;
   try {
     work();
   } catch (const std::exception&) {
     connection.abort();
   }
+  at_work_ = nullptr;
 }
-
-}  // namespace
 
 IoThread::IoThread(Server& server, size_t index) : Home(index), server_(server), acceptor_(*this, server) {
   event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -87,7 +88,7 @@ void IoThread::batch_began() {
   current_ = this;
   now_ns_ = batch_began_ns_ = runtime::now_ns();
   if (loop_ != nullptr && thread_ == pthread_t{}) {
-    runtime::prepare_handler_stack();
+    runtime::become_host_thread();
     thread_ = ::pthread_self();
   }
   working_since_ns_.store(now_ns_, std::memory_order_release);
@@ -320,7 +321,7 @@ size_t IoThread::hand_over() {
   gate().visit([&] {
     for (Connection* connection = connections_; connection != nullptr && leaving.size() < kMostHandedOver;) {
       Connection* next = connection->next;
-      if (!draining_)
+      if (!draining_ && connection != at_work_)
         if (auto arrival = connection->leave()) leaving.push_back(std::move(*arrival));
       connection = next;
     }
@@ -330,6 +331,7 @@ size_t IoThread::hand_over() {
 }
 
 void IoThread::abort_all() {
+  draining_ = closing_idle_ = true;
   while (connections_ != nullptr) connections_->abort();
 }
 

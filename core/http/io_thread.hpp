@@ -44,11 +44,11 @@ class IoThread final : public exchange::Home, public LoopThread {
   uint64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
 
   // ---- for the watchdog
-  // Since when it works without looking for events, 0: it waits for some. The thread, once it has.
+  // Since when it works without looking for events, 0: it waits for some.
   uint64_t working_since_ns() const { return working_since_ns_.load(std::memory_order_acquire); }
-  pthread_t thread() const { return thread_; }
+  pthread_t thread() const { return thread_; }  // once it has worked
   void set_blocked(bool on) { blocked_.store(on, std::memory_order_relaxed); }
-  // It is held up: gives connections that have begun no request to other threads. How many.
+  // It is held up: gives connections on which no request runs to other threads. How many.
   size_t hand_over();
 
   // ---- LoopThread
@@ -115,6 +115,9 @@ class IoThread final : public exchange::Home, public LoopThread {
   static void add(std::atomic<uint64_t>& sum, uint64_t more) {
     sum.store(sum.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
   }
+  // Out of memory: this connection pays, the others go on.
+  template <typename Work>
+  void guarded(Connection& connection, Work work);
   void drain_inbox();
   void run_calls();
   void take_arrivals();
@@ -145,6 +148,7 @@ class IoThread final : public exchange::Home, public LoopThread {
   Acceptor acceptor_;
   std::vector<chain::Run*> free_runs_;
   Connection* connections_ = nullptr;
+  Connection* at_work_ = nullptr;  // whose turn it is
   std::vector<Connection*> dirty_, buried_;
   DateCache date_;
   uint64_t random_state_, now_ns_ = 0, batch_began_ns_ = 0;

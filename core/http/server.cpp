@@ -18,7 +18,7 @@ namespace {
 // Idle connections stay open this long after the drain began: a request that was on its way is
 // answered.
 constexpr uint64_t kGraceMs = 500;
-// So many I/O threads accept: one that comes wakes each, and one alone may be held up.
+// So many I/O threads accept: one alone may be held up, and a new connection wakes each.
 constexpr size_t kAcceptors = 2;
 
 }  // namespace
@@ -103,6 +103,12 @@ bool Server::drain() {
     draining_ = true;
     for (const auto& io : threads_)
       if (io->acceptor().on()) accepting.push_back(io.get());
+    // One that is held up does not keep the sockets open, as long as another is there.
+    if (std::any_of(accepting.begin(), accepting.end(), [](const IoThread* io) { return !io->blocked(); }))
+      std::erase_if(accepting, [](IoThread* io) {
+        if (io->blocked()) io->acceptor().turn(false);
+        return io->blocked();
+      });
   }
   auto left = std::make_shared<std::atomic<size_t>>(accepting.size());
   for (IoThread* io : accepting)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "core/http/io_thread.hpp"
@@ -46,7 +47,12 @@ void Watchdog::work() {
     last = now;
     if (late) continue;
     lock.unlock();
-    for (Watched& each : watched_) look_at(each, now);
+    for (Watched& each : watched_) {
+      try {
+        look_at(each, now);
+      } catch (const std::exception&) {  // out of memory or descriptors: looks again soon
+      }
+    }
     lock.lock();
     last = runtime::now_ns();
   }
@@ -67,13 +73,13 @@ void Watchdog::look_at(Watched& watched, uint64_t now) {
   if (found) {
     io.set_blocked(true);
     watched.since_ns = since;
-    watched.told = {io.number(), (now - since) / kMs, false, 0, {}};
+    watched.told = {io.number(), (now - since) / kMs, false, 0, telemetry::ask_where(io.thread())};
+    if (io.working_since_ns() != since) watched.told.where.reset();  // it went on meanwhile
   }
   server_.accept_elsewhere(io);
   // Also what came to it since: it looks no sooner.
   if (may_visit_) watched.told.handed_over += io.hand_over();
   if (!found) return;
-  if (auto where = telemetry::ask_where(io.thread())) watched.told.where = std::move(*where);
   if (observe_) observe_(watched.told);
 }
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -22,10 +22,9 @@ class Server;
 struct Blocked {
   size_t thread;
   uint64_t for_ms;
-  bool over;           // it goes on; else it is still held up
-  size_t handed_over;  // connections that other threads have now
-  // Where it was found. Nothing in it where the thread did not answer.
-  telemetry::Whereabouts where;
+  bool over;                                    // it goes on; else it is still held up
+  size_t handed_over;                           // connections that other threads have now
+  std::optional<telemetry::Whereabouts> where;  // nothing where the thread did not answer
 };
 
 class Watchdog {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/runtime/clock.hpp"
-#include "core/runtime/handler_stack.hpp"
+#include "core/runtime/host_thread.hpp"
 
 namespace bulkhead::runtime {
 
@@ -49,7 +49,7 @@ Executor::Figures Executor::figures() const {
 }
 
 void Executor::work() {
-  prepare_handler_stack();
+  become_host_thread();
   std::unique_lock lock(mutex_);
   while (true) {
     ready_.wait(lock, [this] { return stopping_ || count_ != 0; });

@@ -41,16 +41,28 @@ class Gate {
   // False where it is closed.
   template <typename Work>
   bool visit(Work work) {
-    visited_.store(true, std::memory_order_relaxed);
+    const Visit visit(visited_);
     ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     const bool open = open_.load(std::memory_order_acquire);
     if (open) work();
-    visited_.store(false, std::memory_order_release);
-    visited_.notify_one();
     return open;
   }
 
  private:
+  class Visit {
+   public:
+    explicit Visit(std::atomic<bool>& visited) : visited_(visited) { visited_.store(true, std::memory_order_relaxed); }
+    ~Visit() {
+      visited_.store(false, std::memory_order_release);
+      visited_.notify_one();
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+   private:
+    std::atomic<bool>& visited_;
+  };
+
   void close() {
     open_.store(false, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // for the compiler; the visitor sees to the processor

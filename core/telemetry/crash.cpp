@@ -1,6 +1,5 @@
 #include "core/telemetry/crash.hpp"
 
-#include <ucontext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,7 +10,7 @@
 #include <string_view>
 
 #include "core/runtime/frame.hpp"
-#include "core/runtime/handler_stack.hpp"
+#include "core/runtime/host_thread.hpp"
 #include "core/telemetry/symbols.hpp"
 
 namespace bulkhead::telemetry {
@@ -45,15 +44,6 @@ void write_out(const FixedText<Size>& line) {
   [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, line.text, line.size);
 }
 
-void* program_counter(const void* context) {
-  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
-#if defined(__x86_64__)
-  return reinterpret_cast<void*>(registers.gregs[REG_RIP]);
-#elif defined(__aarch64__)
-  return reinterpret_cast<void*>(registers.pc);
-#endif
-}
-
 void write_frame(const void* address) {
   const Place place = place_of(address);
   FixedText<1024> line;
@@ -74,21 +64,28 @@ void write_frame(const void* address) {
 
 constexpr size_t kMostFrames = 64;
 
-// Whose fault it is: the plugin that the host called, or the innermost whose code was under way.
-void name_culprit(FixedText<512>& line, std::span<void* const> frames) {
-  if (const runtime::Frame* frame = runtime::current_frame; frame != nullptr) {
-    line.add(" in plugin ");
-    line.add(frame->plugin);
-    line.add(", ");
-    line.add(frame->step);
-    if (!frame->route.empty()) line.add(" ");
-    line.add(frame->route);
-    if (!frame->request_id.empty()) line.add(", request ");
-    line.add(frame->request_id);
-    return;
-  }
+// A call returns behind its instruction, which may be the next function's first byte.
+const void* before(const void* return_address) { return static_cast<const char*>(return_address) - 1; }
+
+// The plugin that the host called. False where it called none.
+bool name_frame(FixedText<512>& line) {
+  const runtime::Frame* frame = runtime::current_frame;
+  if (frame == nullptr) return false;
+  line.add(" in plugin ");
+  line.add(frame->plugin);
+  line.add(", ");
+  line.add(frame->step);
+  if (!frame->route.empty()) line.add(" ");
+  line.add(frame->route);
+  if (!frame->request_id.empty()) line.add(", request ");
+  line.add(frame->request_id);
+  return true;
+}
+
+// The innermost plugin whose code was under way.
+void name_owner(FixedText<512>& line, std::span<void* const> frames) {
   for (const void* each : frames) {
-    const Place place = place_of(each);
+    const Place place = place_of(before(each));
     if (place.plugin.empty()) continue;
     line.add(" in plugin ");
     line.add(place.plugin);
@@ -99,6 +96,15 @@ void name_culprit(FixedText<512>& line, std::span<void* const> frames) {
 }
 
 void on_crash(int number, siginfo_t* /*info*/, void* context) {
+  FixedText<512> line;
+  line.add("bulkhead: ");
+  line.add(signal_name(number));
+  const bool named = name_frame(line);
+  // First what is sure: a broken stack may end the process while it is read.
+  if (named) {
+    line.add("\n");
+    write_out(line);
+  }
   // From where it happened outwards: what is on top of that belongs to this handler.
   void* taken[kMostFrames];
   const size_t count = take_backtrace(taken, kMostFrames);
@@ -107,26 +113,26 @@ void on_crash(int number, siginfo_t* /*info*/, void* context) {
   const auto first = std::find(frames.begin(), frames.end(), at);
   frames = first != frames.end() ? frames.subspan(static_cast<size_t>(first - frames.begin()))
                                  : std::span<void* const>(&at, 1);
-  FixedText<512> line;
-  line.add("bulkhead: ");
-  line.add(signal_name(number));
-  name_culprit(line, frames);
-  line.add("\n");
-  write_out(line);
-  for (const void* each : frames.first(std::min<size_t>(frames.size(), kFramesTold))) write_frame(each);
+  if (!named) {
+    name_owner(line, frames);
+    line.add("\n");
+    write_out(line);
+  }
+  write_frame(at);
+  for (size_t i = 1; i < std::min(frames.size(), kFramesTold); ++i) write_frame(before(frames[i]));
   ::raise(number);  // SA_RESETHAND: the default action now
 }
 
-// What ends the process without the host's doing.
-std::atomic<bool> may_exit{true};
+// Whose exit() is a fault, 0: nobody's. A child that a plugin forked may end as it likes.
+std::atomic<pid_t> guarded_process{0};
 
 void on_exit() {
-  if (may_exit.load(std::memory_order_acquire)) return;
+  if (guarded_process.load(std::memory_order_acquire) != ::getpid()) return;
   void* taken[kMostFrames];
   const std::span<void* const> frames(taken, take_backtrace(taken, kMostFrames));
   FixedText<512> line;
   line.add("bulkhead: exit() called");
-  name_culprit(line, frames);
+  if (!name_frame(line)) name_owner(line, frames);
   line.add("\n");
   write_out(line);
   ::_exit(kExitStatus);
@@ -136,7 +142,7 @@ void on_exit() {
 
 void install_crash_handler() {
   prepare_backtraces();
-  runtime::prepare_handler_stack();
+  runtime::become_host_thread();
   know_symbols_at(reinterpret_cast<const void*>(&install_crash_handler), "");
   struct sigaction action {};
   action.sa_sigaction = on_crash;
@@ -144,8 +150,11 @@ void install_crash_handler() {
   for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) sigaction(number, &action, nullptr);
 }
 
-ExitGuard::ExitGuard() { may_exit.store(false, std::memory_order_release); }
-ExitGuard::~ExitGuard() { may_exit.store(true, std::memory_order_release); }
+ExitGuard::ExitGuard() {
+  guarded_process.store(::getpid(), std::memory_order_release);
+  watch();
+}
+ExitGuard::~ExitGuard() { guarded_process.store(0, std::memory_order_release); }
 void ExitGuard::watch() {
   std::atexit(on_exit);
   std::at_quick_exit(on_exit);

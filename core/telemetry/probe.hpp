@@ -17,7 +17,7 @@ struct Whereabouts {
 void prepare_probe();
 
 // Interrupts the thread for a moment: a call of the system it waits in may end with EINTR. Nothing
-// where it does not answer within 200 ms. The thread lives; one caller at a time.
+// where it does not answer within 200 ms. [any] The thread lives, and is not the caller.
 std::optional<Whereabouts> ask_where(pthread_t thread);
 
 }  // namespace bulkhead::telemetry

@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <execinfo.h>
 #include <link.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,6 +178,15 @@ std::string describe(const Place& place) {
 size_t take_backtrace(void** frames, size_t most) {
   const int count = ::backtrace(frames, static_cast<int>(most));
   return count > 0 ? static_cast<size_t>(count) : 0;
+}
+
+void* program_counter(const void* context) {
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  return reinterpret_cast<void*>(registers.gregs[REG_RIP]);
+#elif defined(__aarch64__)
+  return reinterpret_cast<void*>(registers.pc);
+#endif
 }
 
 void prepare_backtraces() {

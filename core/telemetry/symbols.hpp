@@ -51,5 +51,7 @@ std::string describe(const Place& place);
 // prepare_backtraces() ran.
 size_t take_backtrace(void** frames, size_t most);
 void prepare_backtraces();
+// Of the interrupted instruction; `context` is what a handler is given.
+void* program_counter(const void* context);
 
 }  // namespace bulkhead::telemetry

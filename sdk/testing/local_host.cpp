@@ -282,7 +282,7 @@ class LocalHost::Impl final : public exchange::Home, public chain::Channel {
   telemetry::Tracing tracing_;
   Recorder recorder_;
   runtime::Executor executor_;
-  runtime::Timers timers_;
+  runtime::Timers timers_{executor_};
   hosting::Services services_;
   hosting::Environment environment_;
   std::vector<std::unique_ptr<Peer>> peers_;

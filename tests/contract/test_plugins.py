@@ -348,7 +348,7 @@ def test_sigterm_loses_no_request(hosts):
         slow.send("GET /async/400 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.send("GET /async/0 HTTP/1.1\r\nHost: x\r\n\r\n").answer().status == 200
         time.sleep(0.1)
-        host.process.terminate()
+        host.terminate()
         answer = slow.answer()
         assert answer.body == b"/async/400" and answer.headers["connection"] == "close" and slow.ended()
         assert idle.ended()

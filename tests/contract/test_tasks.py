@@ -28,8 +28,8 @@ def nothing_is_left(awaiting):
 
 
 def test_where_a_coroutine_goes_on(awaiting):
-    assert awaiting.get("/awaiting/threads").body.split() == [b"bh-io", b"bh-executor", b"bh-io", b"bh-timers"]
-    assert awaiting.get("/awaiting/blocking").body.split() == [b"bh-executor", b"bh-executor", b"bh-io", b"bh-timers"]
+    assert awaiting.get("/awaiting/threads").body.split() == [b"bh-io", b"bh-executor", b"bh-io", b"bh-executor"]
+    assert awaiting.get("/awaiting/blocking").body.split() == [b"bh-executor", b"bh-executor", b"bh-io", b"bh-executor"]
 
 
 def test_many_at_once(awaiting):
@@ -98,7 +98,7 @@ def test_a_provider_that_stops(hosts, tmp_path):
     with Raw(host.port) as raw:
         raw.send(f"GET /awaiting/sql/{3_000_000 if PRESET == 'release' else 100_000} HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: host.get("/awaiting/counts").json["frames"] == 1, what="the query")
-        host.process.terminate()
+        host.terminate()
         assert raw.answer().status in (200, 503)
     assert host.process.wait(60) == 0
 

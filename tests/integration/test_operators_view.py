@@ -70,7 +70,7 @@ def test_readiness_after_sigterm_on_a_kept_connection(hosts):
         assert raw.send(ready).answer().status == 200
         busy.send("GET /async/2000 HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(0.2)
-        host.process.send_signal(signal.SIGTERM)
+        host.terminate()
         while (answer := raw.send(ready).answer()).status == 200:
             pass
         assert answer.status == 503 and answer.json["status"] == "draining"

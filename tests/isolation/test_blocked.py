@@ -1,7 +1,9 @@
 """A step that sleeps on an I/O thread: what it costs others, and what the operator is told."""
 
 import concurrent.futures
+import select
 import socket
+import time
 
 import pytest
 
@@ -100,3 +102,28 @@ def test_one_thread_alone_serves_the_operator_all_the_same(hosts):
         waits = callers.submit(host.get, "/faulty/fine")
         assert not asleep.done()
         assert waits.result().status == 200 and asleep.result().status == 200
+
+
+@pytest.mark.parametrize("where", ["complete", "on_end"])
+def test_a_connection_that_is_to_close_closes_behind_what_blocks(hosts, where):
+    """The one whose end is under way is not taken for one that waits for its next request."""
+    host = hosts(contract_config(("faulty", "faulty", f"{{ where: {where}, fault: sleep, ms: 400 }}"), server="  io_threads: 2\n"))
+    caller = Caller(host)
+    caller.socket.settimeout(20)  # idle connections are kept for 60 s
+    caller.socket.sendall(b"GET /faulty HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert b"fine" in caller.file.read()
+    wait_until(lambda: blocked_line(host), what="the watchdog")
+    assert blocked_line(host)["plugin"] == "faulty"
+
+
+def test_a_silent_connection_is_moved_once(hosts):
+    """Else every move would give it its whole time again."""
+    host = hosts(sleepy(io_threads=2, timeouts="{ header: 3s }").replace(f"ms: {SLEEP_MS}", "ms: 300"))
+    silent = [socket.create_connection(("127.0.0.1", host.port)) for _ in range(4)]
+    closed = lambda: [each for each in silent if select.select([each], [], [], 0)[0]]
+    began = time.monotonic()
+    while len(closed()) < len(silent):
+        assert time.monotonic() - began < 30, "they are moved for ever"
+        host.get("/faulty")
+    for each in silent:
+        each.close()

@@ -34,7 +34,7 @@ def ended(hosts, where, fault):
         except (OSError, http.client.HTTPException):
             pass  # it died before the answer was out
     elif where in TEARDOWN:
-        host.process.send_signal(signal.SIGTERM)
+        host.terminate()
     status = host.process.wait(timeout=30)
     host.stop(expect=status)
     return status, host.log()
@@ -79,6 +79,12 @@ def test_a_plugin_that_exits_does_not_end_the_process_as_if_all_were_well(hosts,
     assert "bulkhead: exit() called in plugin faulty" in log
 
 
+def test_a_child_of_a_plugin_may_exit(hosts):
+    host = hosts(faulty("step", "fork"))
+    assert host.get("/faulty").status == 200
+    assert "exit() called" not in host.log()
+
+
 @crashes
 def test_what_a_thread_of_a_plugin_throws_is_told_with_the_plugin(hosts):
     status, log = ended(hosts, "thread", "throw")
@@ -112,3 +118,12 @@ def test_what_is_thrown_elsewhere_is_logged(hosts, where, fault):
 @pytest.mark.parametrize("fault", ["throw", "throw_int"])
 def test_a_plugin_that_throws_in_create_is_refused(tmp_path, fault):
     assert "create threw" in refused(tmp_path, faulty("create", fault))
+
+
+def test_a_timer_that_sleeps_delays_no_other_plugin(hosts):
+    plugins = ("faulty", "faulty", "{ where: timer, fault: sleep, ms: 20000 }"), "lawless"
+    host = hosts(contract_config(*plugins, server="  timeouts: { plugin_stop: 500ms }\n"))
+    assert host.get("/faulty").status == 200
+    assert host.get("/lawless/elsewhere").status == 200
+    wait_until(lambda: "timer threw: the moment" in host.log(), seconds=10, what="the other plugin's timer")
+    host.stop(expect=1)  # it sleeps still

@@ -44,46 +44,125 @@ TEST(Executor, RefusesWhenFullAndRunsWhatIsQueuedOnStop) {
   EXPECT_FALSE(executor.submit(counter));
 }
 
-TEST(Timers, OnceAndPeriodic) {
-  runtime::Timers timers;
+// Of the host itself, and of a plugin.
+class Timers : public testing::TestWithParam<bool> {
+ protected:
+  uint64_t start(uint64_t delay_ms, uint64_t period_ms, std::function<void()> run) {
+    return timers_.start(delay_ms, period_ms, std::move(run), GetParam() ? this : nullptr);
+  }
+
+  runtime::Executor executor_{2, 16};
+  runtime::Timers timers_{executor_};
+};
+INSTANTIATE_TEST_SUITE_P(Owners, Timers, testing::Bool());
+
+TEST_P(Timers, OnceAndPeriodic) {
   std::atomic<int> once{0}, often{0};
-  timers.start(1, 0, [&] { ++once; });
-  const uint64_t id = timers.start(1, 1, [&] { ++often; });
+  start(1, 0, [&] { ++once; });
+  const uint64_t id = start(1, 1, [&] { ++often; });
   for (int i = 0; i < 5000 && often < 5; ++i) std::this_thread::sleep_for(1ms);
   EXPECT_GE(often, 5);
   EXPECT_EQ(once, 1);
-  EXPECT_TRUE(timers.cancel(id));
+  EXPECT_TRUE(timers_.cancel(id));
   const int after = often;
   std::this_thread::sleep_for(20ms);
   EXPECT_EQ(often, after);
-  EXPECT_FALSE(timers.cancel(id));
+  EXPECT_FALSE(timers_.cancel(id));
 }
 
-TEST(Timers, CancelWaitsForTheCallback) {
-  runtime::Timers timers;
+TEST_P(Timers, CancelWaitsForTheCallback) {
   std::latch inside(1);
   std::atomic<bool> finished{false};
-  const uint64_t id = timers.start(0, 0, [&] {
+  const uint64_t id = start(0, 0, [&] {
     inside.count_down();
     std::this_thread::sleep_for(50ms);
     finished = true;
   });
   inside.wait();
-  timers.cancel(id);
+  timers_.cancel(id);
   EXPECT_TRUE(finished);
 }
 
-TEST(Timers, CancelFromInsideReturns) {
-  runtime::Timers timers;
+TEST_P(Timers, CancelFromInsideReturns) {
   std::atomic<uint64_t> id{0};
   std::atomic<int> ran{0};
-  id = timers.start(20, 1, [&] {
+  id = start(20, 1, [&] {
     ++ran;
-    timers.cancel(id);
+    timers_.cancel(id);
   });
   for (int i = 0; i < 5000 && ran == 0; ++i) std::this_thread::sleep_for(1ms);
   std::this_thread::sleep_for(20ms);
   EXPECT_EQ(ran, 1);
+}
+
+TEST_P(Timers, AHostThatStopsLeavesNoCallbackBehind) {
+  std::atomic<int> ran{0};
+  for (int i = 0; i < 50; ++i) start(0, 1, [&] { ++ran; });
+  for (int i = 0; i < 5000 && ran < 100; ++i) std::this_thread::sleep_for(1ms);
+  timers_.stop();
+  const int after = ran;
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(ran, after);
+}
+
+TEST(TimersOfPlugins, OneThatHangsDelaysOnlyItsOwn) {
+  runtime::Executor executor(2, 16);
+  runtime::Timers timers(executor);
+  const int slow = 0, quick = 0;
+  std::latch inside(1), release(1);
+  std::atomic<bool> own{false}, other{false};
+  timers.start(
+      0, 0, [&] { inside.count_down(), release.wait(); }, &slow);
+  inside.wait();
+  timers.start(
+      0, 0, [&] { own = true; }, &slow);
+  timers.start(
+      0, 0, [&] { other = true; }, &quick);
+  for (int i = 0; i < 5000 && !other; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(other);
+  EXPECT_FALSE(own);
+  release.count_down();
+  for (int i = 0; i < 5000 && !own; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(own);
+}
+
+TEST(TimersOfPlugins, NeverTwoAtOnce) {
+  runtime::Executor executor(4, 16);
+  runtime::Timers timers(executor);
+  const int owner = 0;
+  std::atomic<int> inside{0}, most{0}, ran{0};
+  for (int i = 0; i < 8; ++i)
+    timers.start(
+        0, 1,
+        [&] {
+          const int now = ++inside;
+          if (now > most) most = now;
+          std::this_thread::sleep_for(1ms);
+          --inside;
+          ++ran;
+        },
+        &owner);
+  for (int i = 0; i < 5000 && ran < 40; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_GE(ran, 40);
+  EXPECT_EQ(most, 1);
+}
+
+TEST(TimersOfPlugins, WhatWaitsForItsTurnCanBeCancelled) {
+  runtime::Executor executor(1, 16);
+  runtime::Timers timers(executor);
+  const int owner = 0;
+  std::latch inside(1), release(1);
+  std::atomic<bool> ran{false};
+  timers.start(
+      0, 0, [&] { inside.count_down(), release.wait(); }, &owner);
+  inside.wait();
+  const uint64_t id = timers.start(
+      0, 0, [&] { ran = true; }, &owner);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(timers.cancel(id));
+  release.count_down();
+  timers.settle();
+  EXPECT_FALSE(ran);
 }
 
 TEST(Log, LinesAreJsonWhateverTheBytes) {

@@ -239,7 +239,7 @@ struct bh_host {
     /* work on the executor; drained before stop(). A plugin may also own threads: joined in stop() */
     bh_status (*post)(const bh_host *h, void (*run)(void *), void *arg);                          /* [any] */
     uint64_t (*timer)(const bh_host *h, uint64_t delay_ms, uint64_t period_ms,
-                      void (*run)(void *), void *arg);                                            /* [any] 0 = refused */
+                      void (*run)(void *), void *arg);                                            /* [any] 0 = refused; never two of a plugin at once */
     void (*timer_cancel)(const bh_host *h, uint64_t id);                                          /* [any] returns when it no longer runs; at once inside run */
 
     /* services between plugins */

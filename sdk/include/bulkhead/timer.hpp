@@ -12,7 +12,7 @@
 namespace bulkhead {
 
 // Ends with this object: its destructor returns when the work no longer runs, or at once inside it.
-// The work runs on the host's timer thread and must not wait there.
+// The work runs on the executor, never two of a plugin at once.
 class Timer {
  public:
   Timer() = default;

@@ -2,9 +2,10 @@
 // between the fault and the host.
 //
 // {"where": "create" | "start" | "quiesce" | "stop" | "destroy" | "post" | "timer" |
-// "thread" | "step" | "blocking" | "on_end", "fault": "segv" | "bus" | "fpe" | "ill" | "abort" |
-// "overflow" | "exit" | "throw" | "throw_int" | "hang" | "sleep", "ms": how long "sleep" takes}.
-// Steps go wrong at GET /faulty only; GET /faulty/fine never does.
+// "thread" | "step" | "blocking" | "on_end" | "complete", "fault": "segv" | "bus" | "fpe" | "ill" | "abort" |
+// "overflow" | "exit" | "fork" (a child that exits) | "throw" | "throw_int" | "hang" | "sleep", "ms": how long "sleep"
+// takes}. Steps go wrong at GET /faulty only; GET /faulty/fine never does.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -55,6 +56,12 @@ struct Faulty {
     std::printf("%d\n", go_deeper(&first));
   } else if (fault == "exit") {
     std::exit(0);
+  } else if (fault == "fork") {
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(0);
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    if (status != 0) std::abort();
   } else if (fault == "throw") {
     throw std::runtime_error("thrown on purpose");
   } else if (fault == "throw_int") {
@@ -125,6 +132,17 @@ bh_status create(const bh_host* host, bh_str config, void** out, bh_error* err) 
                    .release();
   *out = self;
   go_wrong_at(self, "create");
+  if (self->where == "complete") {
+    bh_hook hook{};
+    hook.size = sizeof hook;
+    hook.phase = BH_COMPLETE;
+    hook.step = [](void* arg, bh_exchange* /*ex*/, const bh_request* /*rq*/, bh_error* /*err*/) -> bh_flow {
+      go_wrong_at(arg, "complete");
+      return BH_NEXT;
+    };
+    hook.self = self;
+    host->hook(host, &hook, err);
+  }
   const bh_status status = add(*self, "/faulty", step, self->where == "blocking" ? BH_BLOCKING : 0, err);
   return status == BH_OK ? add(*self, "/faulty/fine", fine, 0, err) : status;
 }

@@ -35,7 +35,7 @@ class Host:
         self.config.write_text(config.replace("{port}", str(self.port)).replace("{admin}", str(self.admin)))
         self.log_path = self.folder / f"host-{self.port}.log"
         self.environment = {**os.environ, **(environment or {})}
-        self.process = None
+        self.process, self.asked_to_stop = None, False
         if start:
             self.start()
 
@@ -44,7 +44,7 @@ class Host:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, wait=True):
-        self.log_file = open(self.log_path, "ab")
+        self.log_file, self.asked_to_stop = open(self.log_path, "ab"), False
         self.process = subprocess.Popen(
             [*self.wrapper, str(self.program), "serve", str(self.config)], cwd=ROOT, env=self.environment, stderr=self.log_file, stdout=self.log_file
         )
@@ -61,11 +61,15 @@ class Host:
         except OSError:
             return False
 
+    def terminate(self):
+        self.asked_to_stop = True
+        self.process.send_signal(signal.SIGTERM)
+
     def stop(self, expect=0):
         if self.process is None:
             return None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None and not self.asked_to_stop:
+            self.terminate()  # once: a second signal means now
         status = self.process.wait(timeout=PATIENCE)
         self.process = None
         self.log_file.close()
