@@ -77,12 +77,17 @@ void Acceptor::watch(bool on) {
 }
 
 bool Acceptor::accept_from(size_t index) {
-  if (!on()) return false;
   const Server::Listener& listener = server_.listeners()[index];
+  int listening = -1;
+  {
+    const std::lock_guard lock(mutex_);  // the socket may close once this is off
+    if (!on()) return false;
+    listening = listener.fd;
+  }
   for (int i = 0; i < kPerWake; ++i) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    const int fd = ::accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(listening, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

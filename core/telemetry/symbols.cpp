@@ -40,7 +40,7 @@ void find_symbols(Module& module) {
   const auto elf = module.file->read<Elf64_Ehdr>(0);
   if (!elf) return;
   const auto section = [&](uint64_t i) { return module.file->read<Elf64_Shdr>(elf->e_shoff + i * sizeof(Elf64_Shdr)); };
-  for (const uint32_t wanted : {SHT_SYMTAB, SHT_DYNSYM}) {
+  for (const uint32_t wanted : {uint32_t{SHT_SYMTAB}, uint32_t{SHT_DYNSYM}}) {
     for (unsigned i = 0; i < elf->e_shnum; ++i) {
       const auto table = section(i);
       if (!table || table->sh_type != wanted) continue;

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from support.http import contract_config, refused
-from support.servers import PRESET, wait_until
+from support.servers import ENDS_BY_FORCE, PRESET, wait_until
 
 CRASHES = {
     "segv": signal.SIGSEGV, "bus": signal.SIGBUS, "fpe": signal.SIGFPE, "ill": signal.SIGILL,
@@ -122,7 +122,7 @@ def test_a_plugin_that_throws_in_create_is_refused(tmp_path, fault):
 
 def test_a_timer_that_sleeps_delays_no_other_plugin(hosts):
     plugins = ("faulty", "faulty", "{ where: timer, fault: sleep, ms: 20000 }"), "lawless"
-    host = hosts(contract_config(*plugins, server="  timeouts: { plugin_stop: 500ms }\n"))
+    host = hosts(contract_config(*plugins, server="  timeouts: { plugin_stop: 500ms }\n"), environment=ENDS_BY_FORCE)
     assert host.get("/faulty").status == 200
     assert host.get("/lawless/elsewhere").status == 200
     wait_until(lambda: "timer threw: the moment" in host.log(), seconds=10, what="the other plugin's timer")

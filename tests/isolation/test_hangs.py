@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.http import contract_config
-from support.servers import BULKHEAD, ROOT, wait_until
+from support.servers import BULKHEAD, ENDS_BY_FORCE, ROOT, wait_until
 
 SETUP, TEARDOWN = ("create", "start"), ("quiesce", "stop", "destroy")
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -66,7 +66,7 @@ def test_a_second_signal_ends_one_that_hangs_while_it_stops(hosts, where):
 
 @pytest.mark.parametrize("where", SETUP)
 def test_setting_up_has_a_deadline(hosts, where):
-    host = hosts(hanging(where, "plugin_start: 500ms"), start=False).start(wait=False)
+    host = hosts(hanging(where, "plugin_start: 500ms"), start=False, environment=ENDS_BY_FORCE).start(wait=False)
     assert host.process.wait(timeout=20) == 1
     host.stop(expect=1)
     assert f"bulkhead: {where} of plugin 'faulty' has not ended within 0.5 s; the process ends" in host.log()
@@ -75,7 +75,7 @@ def test_setting_up_has_a_deadline(hosts, where):
 
 @pytest.mark.parametrize("where", TEARDOWN)
 def test_stopping_has_a_deadline(hosts, where):
-    host = hosts(hanging(where, "plugin_stop: 500ms"))
+    host = hosts(hanging(where, "plugin_stop: 500ms"), environment=ENDS_BY_FORCE)
     host.stop(expect=1)
     assert f"bulkhead: {where} of plugin 'faulty' has not ended within 0.5 s; the process ends" in host.log()
 
@@ -84,7 +84,7 @@ def test_stopping_has_a_deadline(hosts, where):
     ("step", "the drain"), ("blocking", "the executor"), ("post", "the executor"), ("timer", "the executor"),
 ])
 def test_work_that_never_ends_does_not_keep_the_process(hosts, where, told):
-    host = hosts(hanging(where, "plugin_stop: 500ms, drain: 500ms, request: 500ms"))
+    host = hosts(hanging(where, "plugin_stop: 500ms, drain: 500ms, request: 500ms"), environment=ENDS_BY_FORCE)
     if where in ("post", "timer"):
         assert host.get("/faulty").status == 200
     elif where == "blocking":

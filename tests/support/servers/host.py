@@ -12,6 +12,9 @@ import urllib.request
 from support.servers.build import BULKHEAD, PATIENCE, ROOT
 from support.servers.ports import free_port, wait_until
 
+# A process that does not wait for its threads: to ThreadSanitizer that is a leak.
+ENDS_BY_FORCE = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + ":report_thread_leaks=0"}
+
 
 class Answer:
     def __init__(self, status, headers, body):
