@@ -140,9 +140,7 @@ void Instance::withdraw() {
   environment_.services.withdraw(this);
 }
 
-void Instance::retire() {
-  if (life_ == Life::kRetired) return;
-  quiesce();
+void Instance::settle() {
   const runtime::Duty::Scope duty(runtime::control_duty, id(), "a posted task or timer", environment_.plugin_stop_ms);
   std::set<uint64_t> timers;
   {
@@ -150,10 +148,14 @@ void Instance::retire() {
     timers.swap(timers_);
   }
   for (const uint64_t id : timers) environment_.timers.cancel(id);
-  {
-    std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] { return tasks_.load(std::memory_order_acquire) == 0; });
-  }
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [this] { return tasks_.load(std::memory_order_acquire) == 0; });
+}
+
+void Instance::retire() {
+  if (life_ == Life::kRetired) return;
+  quiesce();
+  settle();
   withdraw();
   const bool started = life_ == Life::kDraining;
   life_ = Life::kStopped;

@@ -99,6 +99,8 @@ class Instance {
   void run(const char* what, void (*work)(void*), void* arg);
   void task_begun() { tasks_.fetch_add(1, std::memory_order_acq_rel); }
   void task_ended();
+  // Returns when nothing that it posted or timed runs, or will.
+  void settle();
   // Withdraws its services and sinks.
   void withdraw();
 

@@ -79,6 +79,7 @@ def test_a_plugin_that_exits_does_not_end_the_process_as_if_all_were_well(hosts,
     assert "bulkhead: exit() called in plugin faulty" in log
 
 
+@pytest.mark.skipif(PRESET == "asan", reason="it looks for leaks in the child, which has the parent's")
 def test_a_child_of_a_plugin_may_exit(hosts):
     host = hosts(faulty("step", "fork"))
     assert host.get("/faulty").status == 200

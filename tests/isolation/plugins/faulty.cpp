@@ -168,8 +168,8 @@ const bh_plugin kPlugin = [] {
   plugin.quiesce = [](void* self) { go_wrong_at(self, "quiesce"); };
   plugin.stop = [](void* self) { go_wrong_at(self, "stop"); };
   plugin.destroy = [](void* self) {
+    const std::unique_ptr<Faulty> own(static_cast<Faulty*>(self));
     go_wrong_at(self, "destroy");
-    delete static_cast<Faulty*>(self);
   };
   return plugin;
 }();
