@@ -9,6 +9,8 @@
 #include "bulkhead/value.hpp"
 #include "core/app/host.hpp"
 #include "core/hosting/library.hpp"
+#include "core/runtime/duty.hpp"
+#include "core/runtime/frame.hpp"
 #include "core/version.hpp"
 
 namespace bulkhead::app {
@@ -222,6 +224,9 @@ int run_command(const std::string& config, const std::string& id, const std::vec
   for (size_t i = 1; i < words.size(); ++i) args.push_back(to_str(words[i]));
   bh_error err{};
   err.size = sizeof err;
+  const runtime::Duty::Scope duty(runtime::control_duty, id, "the command '" + words[0] + "'", 0);
+  const runtime::Frame frame{id, words[0]};
+  const runtime::FrameScope scope(frame);
   const int status =
       commands->run(plugin->self(), found->name, args.data(), args.size(), print_to_stdout, nullptr, &err);
   if (status != 0) std::cerr << id << " " << to_view(found->name) << ": " << err.message << "\n";

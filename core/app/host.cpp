@@ -10,6 +10,7 @@
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/runtime/duty.hpp"
+#include "core/runtime/frame.hpp"
 #include "core/telemetry/trace_ids.hpp"
 #include "core/version.hpp"
 
@@ -20,6 +21,7 @@ using telemetry::Level;
 namespace {
 constexpr uint64_t kCertificateCheckMs = 2'000;
 constexpr uint64_t kMetricsMs = 1'000;
+constexpr uint32_t kDrainSlackMs = 2'000;  // past its deadline the drain ends, unless a thread is stuck
 constexpr uint32_t kSecretsCheckMs = 1'000;
 constexpr size_t kAdminConnections = 16;
 }  // namespace
@@ -47,8 +49,11 @@ Host::Host(const std::string& config_file) : document_(config_file), secrets_(do
 // What runs may still reach what is below it: stop from the outside in.
 Host::~Host() {
   if (server_) server_->drain();
-  for (const uint64_t timer : {certificate_timer_, metrics_timer_})
-    if (timers_ && timer != 0) timers_->cancel(timer);
+  {
+    const runtime::Duty::Scope duty(runtime::control_duty, "", "the host's timers", config_.plugin_stop_ms);
+    for (const uint64_t timer : {certificate_timer_, metrics_timer_})
+      if (timers_ && timer != 0) timers_->cancel(timer);
+  }
   if (manager_) manager_->quiesce();
   if (executor_) {
     const runtime::Duty::Scope duty(runtime::control_duty, "", "the executor", config_.plugin_stop_ms);
@@ -212,11 +217,10 @@ int Host::serve(Supervisor& supervisor) {
   log_->write(Level::kInfo, "serving", served);
   for (const std::string& idle : manager_->table()->idle_hooks) log_->write(Level::kWarn, idle);
   wait_for_stop(supervisor);
+  // An I/O thread that a plugin never lets go keeps the drain from its end.
+  const runtime::Duty::Scope duty(runtime::control_duty, "", "the drain", config_.http.timeouts.drain + kDrainSlackMs);
   log_->write(Level::kInfo, "draining");
   environment_->draining.store(true, std::memory_order_release);
-  // An I/O thread that a plugin never lets go keeps the drain from its end.
-  const runtime::Duty::Scope duty(runtime::control_duty, "", "the drain",
-                                  config_.http.timeouts.drain + config_.plugin_stop_ms);
   const bool clean = server_->drain();
   log_->write(clean ? Level::kInfo : Level::kWarn,
               clean ? "stopped" : "stopped: the drain deadline passed with requests still running");
@@ -227,7 +231,10 @@ void Host::reopen_files() {
   if (!log_->reopen()) log_->write(Level::kError, "the log file cannot be opened again; the old one is kept");
   for (const auto& plugin : manager_->instances()) {
     const auto* files = static_cast<const bh_reopen*>(plugin->extension(to_str(BH_REOPEN_ID)));
-    if (files != nullptr) files->reopen(plugin->self());
+    if (files == nullptr) continue;
+    const runtime::Duty::Scope duty(runtime::control_duty, plugin->id(), "reopen", config_.plugin_start_ms);
+    const std::string threw = runtime::contain({plugin->id(), "reopen"}, [&] { files->reopen(plugin->self()); });
+    if (!threw.empty()) log_->write(Level::kError, "reopen " + threw, {{"plugin", plugin->id()}});
   }
 }
 

@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <future>
 #include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/runtime/clock.hpp"
@@ -17,7 +20,7 @@ namespace bulkhead::app {
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
-constexpr uint64_t kTakenWithinMs = 2'000;
+constexpr uint64_t kTakenWithinMs = 2'000, kToldWithinMs = 1'000;
 // A terminal and the program that started this one may both pass on the same Ctrl-C.
 constexpr uint64_t kSameSignalMs = 300;
 constexpr timespec kLook{0, 100 * static_cast<long>(kMs)};
@@ -49,6 +52,18 @@ std::string doing() {
   return state ? ", in " + name_of(*state) : "";
 }
 
+// And where the plugins are. Standard error may be a pipe that is full: what cannot be told in time
+// is not.
+void tell(const std::string& text) {
+  auto told = std::make_shared<std::promise<void>>();
+  const std::future<void> done = told->get_future();
+  std::thread([text, told] {
+    std::cerr << text << std::flush << whereabouts() << std::flush;
+    told->set_value();
+  }).detach();
+  done.wait_for(std::chrono::milliseconds(kToldWithinMs));
+}
+
 }  // namespace
 
 Supervisor::Supervisor() {
@@ -65,20 +80,21 @@ Supervisor::~Supervisor() {
     const std::lock_guard lock(mutex_);
     over_ = true;
   }
+  ::pthread_kill(thread_.native_handle(), SIGHUP);  // it waits for signals
   thread_.join();
 }
 
 int Supervisor::wait(uint32_t ms) {
   std::unique_lock lock(mutex_);
+  serving_ = true;
   if (!changed_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return !waiting_.empty(); })) return 0;
   const int number = waiting_.front();
   waiting_.pop_front();
-  stopping_ = stopping_ || stops(number);
   return number;
 }
 
-void Supervisor::end_by(int number) {
-  std::cerr << whereabouts() << std::flush;
+void Supervisor::end_by(int number, const std::string& what) {
+  tell("bulkhead: " + name_of(number) + what + ": ends now" + doing() + "\n");
   signal(number, SIG_DFL);
   sigset_t only;
   sigemptyset(&only);
@@ -103,8 +119,7 @@ void Supervisor::signalled(int number) {
     }
     if (now < asked_ns_ + kSameSignalMs * kMs) return;
   }
-  std::cerr << "bulkhead: " << name_of(number) << " again: ends now" << doing() << std::endl;
-  end_by(number);
+  end_by(number, " again");
 }
 
 void Supervisor::work() {
@@ -116,16 +131,12 @@ void Supervisor::work() {
     {
       const std::lock_guard lock(mutex_);
       if (over_) return;
-      if (asked_ != 0 && !stopping_ && now > asked_ns_ + kTakenWithinMs * kMs) {
-        std::cerr << "bulkhead: " << name_of(asked_) << ": ends now" << doing() << std::endl;
-        end_by(asked_);
-      }
+      if (asked_ != 0 && !serving_ && now > asked_ns_ + kTakenWithinMs * kMs) end_by(asked_, "");
     }
     const auto state = runtime::control_duty.state();
     if (!state || !state->overdue(now)) continue;
-    std::cerr << "bulkhead: " << name_of(*state) << " has not ended within " << state->limit_ms / 1000.0
-              << " s; the process ends\n"
-              << whereabouts() << std::flush;
+    const std::string seconds = nlohmann::json(state->limit_ms / 1000.0).dump();
+    tell("bulkhead: " + name_of(*state) + " has not ended within " + seconds + " s; the process ends\n");
     ::_exit(1);
   }
 }

@@ -7,13 +7,14 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 
 namespace bulkhead::app {
 
-// SIGTERM and SIGINT end any command: one in which nobody takes them after two seconds, one that
-// stops already at the second of them. What is overdue of runtime::control_duty ends it with
-// status 1. Each is told with the plugin and the place.
+// SIGTERM and SIGINT end any command: one that does not serve yet after two seconds, one that stops
+// already at the second of them. What is overdue of runtime::control_duty ends it with status 1.
+// Each is told with the plugin and the place.
 class Supervisor {
  public:
   // Blocks the signals; before the first thread.
@@ -22,22 +23,22 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // [control thread] The next signal, or 0 after so long without one. Having taken SIGTERM or
-  // SIGINT it stops, in its own time.
+  // [control thread] The next signal, or 0 after so long without one. From the first call on the
+  // host serves, and stops in its own time.
   int wait(uint32_t ms);
 
  private:
   void work();
   void signalled(int number);
   // By the signal, as if nobody had caught it.
-  [[noreturn]] void end_by(int number);
+  [[noreturn]] void end_by(int number, const std::string& what);
 
   sigset_t signals_{};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<int> waiting_;
-  bool stopping_ = false, over_ = false;  // over: the process ends by itself
-  int asked_ = 0;                         // SIGTERM or SIGINT, and when
+  bool serving_ = false, over_ = false;  // over: the process ends by itself
+  int asked_ = 0;                        // SIGTERM or SIGINT, and when
   uint64_t asked_ns_ = 0;
   std::thread thread_;
 };

@@ -128,9 +128,9 @@ void Instance::quiesce() {
 }
 
 void Instance::task_ended() {
-  if (tasks_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // Under the lock: once it sees none left, this object may go.
   const std::lock_guard lock(mutex_);
-  idle_.notify_all();
+  if (tasks_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_all();
 }
 
 void Instance::withdraw() {

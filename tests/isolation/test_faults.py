@@ -100,8 +100,9 @@ def test_a_step_that_throws_is_a_500_and_no_more(hosts, where, fault):
     for _ in range(3):
         assert host.get("/faulty").status == 500
     assert host.get("/faulty/fine").status == 200
-    line = next(line for line in host.log_lines() if line.get("plugin") == "faulty" and line["level"] == "error")
-    assert "thr" in line["message"]
+    errors = lambda: [line for line in host.log_lines() if line.get("plugin") == "faulty" and line["level"] == "error"]
+    wait_until(errors, what="the line")
+    assert "threw" in errors()[0]["message"]
 
 
 @pytest.mark.parametrize("fault", ["throw", "throw_int"])
@@ -123,7 +124,7 @@ def test_a_plugin_that_throws_in_create_is_refused(tmp_path, fault):
 
 def test_a_timer_that_sleeps_delays_no_other_plugin(hosts):
     plugins = ("faulty", "faulty", "{ where: timer, fault: sleep, ms: 20000 }"), "lawless"
-    host = hosts(contract_config(*plugins, server="  timeouts: { plugin_stop: 500ms }\n"), environment=ENDS_BY_FORCE)
+    host = hosts(contract_config(*plugins, server="  timeouts: { plugin_stop: 2s }\n"), environment=ENDS_BY_FORCE)
     assert host.get("/faulty").status == 200
     assert host.get("/lawless/elsewhere").status == 200
     wait_until(lambda: "timer threw: the moment" in host.log(), seconds=10, what="the other plugin's timer")

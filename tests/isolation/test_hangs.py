@@ -66,25 +66,25 @@ def test_a_second_signal_ends_one_that_hangs_while_it_stops(hosts, where):
 
 @pytest.mark.parametrize("where", SETUP)
 def test_setting_up_has_a_deadline(hosts, where):
-    host = hosts(hanging(where, "plugin_start: 500ms"), start=False, environment=ENDS_BY_FORCE).start(wait=False)
+    host = hosts(hanging(where, "plugin_start: 2s"), start=False, environment=ENDS_BY_FORCE).start(wait=False)
     assert host.process.wait(timeout=20) == 1
     host.stop(expect=1)
-    assert f"bulkhead: {where} of plugin 'faulty' has not ended within 0.5 s; the process ends" in host.log()
+    assert f"bulkhead: {where} of plugin 'faulty' has not ended within 2.0 s; the process ends" in host.log()
     assert "  in plugin faulty, " + where in host.log() and "go_wrong" in host.log()
 
 
 @pytest.mark.parametrize("where", TEARDOWN)
 def test_stopping_has_a_deadline(hosts, where):
-    host = hosts(hanging(where, "plugin_stop: 500ms"), environment=ENDS_BY_FORCE)
+    host = hosts(hanging(where, "plugin_stop: 2s"), environment=ENDS_BY_FORCE)
     host.stop(expect=1)
-    assert f"bulkhead: {where} of plugin 'faulty' has not ended within 0.5 s; the process ends" in host.log()
+    assert f"bulkhead: {where} of plugin 'faulty' has not ended within 2.0 s; the process ends" in host.log()
 
 
 @pytest.mark.parametrize("where, told", [
     ("step", "the drain"), ("blocking", "the executor"), ("post", "the executor"), ("timer", "the executor"),
 ])
 def test_work_that_never_ends_does_not_keep_the_process(hosts, where, told):
-    host = hosts(hanging(where, "plugin_stop: 500ms, drain: 500ms, request: 500ms"), environment=ENDS_BY_FORCE)
+    host = hosts(hanging(where, "plugin_stop: 2s, drain: 500ms, request: 500ms"), environment=ENDS_BY_FORCE)
     if where in ("post", "timer"):
         assert host.get("/faulty").status == 200
     elif where == "blocking":
@@ -100,7 +100,7 @@ def test_work_that_never_ends_does_not_keep_the_process(hosts, where, told):
 
 def test_a_signal_while_it_starts_stops_it_in_order(hosts):
     """What does not hang is not cut off."""
-    host = hosts(contract_config(("faulty", "faulty", "{ where: start, fault: sleep, ms: 1000 }")), start=False).start(wait=False)
+    host = hosts(contract_config(("faulty", "faulty", "{ where: start, fault: sleep, ms: 600 }")), start=False).start(wait=False)
     loaded(host)
     host.terminate()
     host.stop(expect=0)
