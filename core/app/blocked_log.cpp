@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bulkhead/value.hpp"
+#include "core/app/host_metric.hpp"
 
 namespace bulkhead::app {
 
@@ -12,15 +13,8 @@ using telemetry::Level;
 
 BlockedLog::BlockedLog(telemetry::Log& log, telemetry::Metrics& metrics, runtime::Executor& executor)
     : log_(log), metrics_(metrics), executor_(executor) {
-  const bh_str label = to_str("plugin");
-  bh_metric metric{};
-  metric.size = sizeof metric;
-  metric.kind = BH_COUNTER;
-  metric.name = to_str("bulkhead_io_blocked_total");
-  metric.help = to_str("How often an I/O thread was held up for over 100 ms, by the plugin it was in.");
-  metric.labels = &label;
-  metric.label_count = 1;
-  metrics_.add("host", metric, &metric_);
+  metric_ = host_metric(metrics, BH_COUNTER, "bulkhead_io_blocked_total",
+                        "How often an I/O thread was held up for over 100 ms, by the plugin it was in.", {"plugin"});
 }
 
 void BlockedLog::operator()(const http::Blocked& blocked) const {
@@ -30,7 +24,8 @@ void BlockedLog::operator()(const http::Blocked& blocked) const {
         static_cast<std::pair<const BlockedLog*, http::Blocked>*>(task.a));
     own->first->tell(own->second);
   };
-  if (executor_.submit({run, work.get()}, true)) work.release();  // NOLINT(bugprone-unused-return-value)
+  const runtime::Task task{run, work.release()};
+  if (!executor_.submit(task, true)) run(task);  // it has stopped
 }
 
 void BlockedLog::tell(const http::Blocked& blocked) const {

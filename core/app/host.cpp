@@ -7,6 +7,7 @@
 
 #include "bulkhead/extensions/notes.h"
 #include "bulkhead/extensions/reopen.h"
+#include "core/app/host_metric.hpp"
 #include "core/app/warnings.hpp"
 #include "core/exchange/exchange.hpp"
 #include "core/runtime/duty.hpp"
@@ -145,19 +146,12 @@ int Host::serve(Supervisor& supervisor) {
 
   // Series are made before the first request, so counting one is an index.
   std::array<uint32_t, http::kRefusals> refusals{};
-  const bh_str label = to_str("reason");
-  bh_metric metric{};
-  metric.size = sizeof metric;
-  metric.kind = BH_COUNTER;
-  metric.name = to_str("bulkhead_refused_total");
-  metric.help = to_str("Requests and connections turned away by a limit, a deadline or the parser.");
-  metric.labels = &label;
-  metric.label_count = 1;
-  uint32_t id = 0;
-  metrics_.add("host", metric, &id);
+  const uint32_t refused =
+      host_metric(metrics_, BH_COUNTER, "bulkhead_refused_total",
+                  "Requests and connections turned away by a limit, a deadline or the parser.", {"reason"});
   for (size_t i = 0; i < refusals.size(); ++i) {
     const bh_str value = to_str(http::refusal_name(static_cast<http::Refusal>(i)));
-    metrics_.series(id, &value, 1, &refusals[i]);
+    metrics_.series(refused, &value, 1, &refusals[i]);
   }
   blocked_log_ = std::make_unique<BlockedLog>(*log_, metrics_, *executor_);
   server_ = std::make_unique<http::Server>(

@@ -2,6 +2,7 @@
 
 #include "bulkhead/status.hpp"
 #include "bulkhead/value.hpp"
+#include "core/app/host_metric.hpp"
 #include "core/app/process_figures.hpp"
 #include "core/runtime/ticks.hpp"
 #include "core/version.hpp"
@@ -56,18 +57,7 @@ HostMetrics::HostMetrics(Sources sources) : from_(std::move(sources)) {
 }
 
 uint32_t HostMetrics::metric(uint32_t kind, std::string_view name, std::string_view help, const Labels& labels) {
-  std::vector<bh_str> names;
-  for (const std::string_view label : labels) names.push_back(to_str(label));
-  bh_metric m{};
-  m.size = sizeof m;
-  m.kind = kind;
-  m.name = to_str(name);
-  m.help = to_str(help);
-  m.labels = names.data();
-  m.label_count = names.size();
-  uint32_t id = 0;
-  from_.metrics.add("host", m, &id);
-  return id;
+  return host_metric(from_.metrics, kind, name, help, labels);
 }
 
 uint32_t HostMetrics::series(uint32_t metric, const Labels& values) {

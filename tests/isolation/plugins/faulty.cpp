@@ -1,10 +1,10 @@
 // Goes wrong where and how its configuration says, in plain C style: nothing of the SDK stands
 // between the fault and the host.
 //
-// {"where": "create" | "start" | "quiesce" | "stop" | "destroy" | "post" | "timer" |
-// "thread" | "step" | "blocking" | "on_end" | "complete", "fault": "segv" | "bus" | "fpe" | "ill" | "abort" |
-// "overflow" | "exit" | "fork" (a child that exits) | "throw" | "throw_int" | "hang" | "sleep", "ms": how long "sleep"
-// takes}. Steps go wrong at GET /faulty only; GET /faulty/fine never does.
+// {"where": "create" | "start" | "quiesce" | "stop" | "destroy" | "post" | "timer" | "thread" |
+// "step" | "blocking" | "on_end" | "complete", "fault": "segv" | "bus" | "fpe" | "ill" | "abort" |
+// "overflow" | "exit" | "fork" (a child that exits) | "throw" | "throw_int" | "hang" | "sleep",
+// "ms": how long "sleep" takes}. Steps go wrong at GET /faulty only; GET /faulty/fine never does.
 #include <sys/wait.h>
 #include <unistd.h>
 
